@@ -1,0 +1,122 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
+)
+
+// Family is a shape of native answers.
+type Family string
+
+// shape is one way to read an answer. Each family's file registers one.
+type shape struct {
+	family Family
+	// owns reports whether the base model's native answers have this shape.
+	owns func(provider, base string) bool
+	// member reads the value of one member of modelOutput, or reports false
+	// and leaves the cursor where it is.
+	member func(a *Answer, name []byte, c *cursor.Cursor) bool
+	// finish says what is wrong with a body that was read whole, if anything.
+	finish func(a *Answer) string
+}
+
+// shapes are all that is known, by the files of this package.
+var shapes = map[Family]*shape{}
+
+// register adds a family. It is called while package variables are set up, so
+// that a new family is one new file.
+func register(s shape) Family {
+	shapes[s.family] = &s
+	return s.family
+}
+
+// Families lists the known families in order of their names.
+func Families() []Family {
+	all := make([]Family, 0, len(shapes))
+	for f := range shapes {
+		if f != converse {
+			all = append(all, f)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// familyOf finds the family of a base model; empty if there is none.
+func familyOf(provider, base string) Family {
+	for f, s := range shapes {
+		if s.owns != nil && s.owns(provider, base) {
+			return f
+		}
+	}
+	return ""
+}
+
+// Reader reads answers of one shape. It is safe for use by several goroutines;
+// the zero value is not usable.
+type Reader struct{ shape *shape }
+
+// NewReader chooses the reader of a record's answer. With Converse the family
+// does not matter. A family that is not known is [batch.ErrInvalid].
+func NewReader(how batch.Invocation, f Family) (Reader, error) {
+	if how == batch.Converse {
+		return Reader{shapes[converse]}, nil
+	}
+	if s, ok := shapes[f]; ok && f != converse {
+		return Reader{s}, nil
+	}
+	names := make([]string, 0, len(shapes))
+	for _, n := range Families() {
+		names = append(names, string(n))
+	}
+	if f == "" {
+		return Reader{}, fmt.Errorf("the model's id does not tell its family; set family to one of %s, or use converse: %w", strings.Join(names, ", "), batch.ErrInvalid)
+	}
+	return Reader{}, fmt.Errorf("family %q is not known; known are %s: %w", f, strings.Join(names, ", "), batch.ErrInvalid)
+}
+
+// Read reads one answer's whole body. The answer keeps references into
+// modelOutput. See [Reader.ReadFrom] for what is an error.
+func (r Reader) Read(a *Answer, modelOutput []byte) error {
+	var c cursor.Cursor
+	c.Reset(modelOutput)
+	err := r.ReadFrom(a, &c)
+	c.End()
+	if c.Err() != nil {
+		return fmt.Errorf("modelOutput is not JSON: %w", c.Err())
+	}
+	return err
+}
+
+// ReadFrom reads the answer that stands at the cursor and leaves the cursor
+// behind it, whatever the answer looks like. Broken JSON is the cursor's error.
+// An error is returned, a [ShapeError], if the body is not in the shape of the
+// family. A body that reports a failure of its own is no error:
+// [Answer.Failure] is set.
+func (r Reader) ReadFrom(a *Answer, c *cursor.Cursor) error {
+	a.Reset()
+	if !c.EnterObject() {
+		return ShapeError("modelOutput is no object")
+	}
+	for name, ok := c.Member(); ok; name, ok = c.Member() {
+		if !r.shape.member(a, name, c) && !a.failureMember(name, c) {
+			c.Skip()
+		}
+	}
+	if c.Err() != nil || a.Failed {
+		return nil
+	}
+	if wrong := r.shape.finish(a); wrong != "" {
+		return ShapeError(fmt.Sprintf("modelOutput is not in the shape of the %s family: %s", r.shape.family, wrong))
+	}
+	return nil
+}
+
+// ShapeError says what a body lacks.
+type ShapeError string
+
+func (e ShapeError) Error() string { return string(e) }

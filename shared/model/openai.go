@@ -1,0 +1,159 @@
+package model
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
+)
+
+// openAIProviders answer with choices: chat completions.
+var openAIProviders = map[string]bool{
+	"ai21": true, "deepseek": true, "google": true, "minimax": true, "moonshot": true, "moonshotai": true,
+	"nvidia": true, "openai": true, "qwen": true, "writer": true, "zai": true,
+}
+
+// OpenAI is the shape of chat completions, which most newer providers have, and
+// of text completions (DeepSeek R1).
+var OpenAI = register(shape{
+	family: "openai",
+	owns: func(provider, base string) bool {
+		return openAIProviders[provider] || provider == "mistral" && !isMistralPrompt(base)
+	},
+	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+		switch string(name) {
+		case "choices":
+			if c.EnterArray() {
+				for first := true; c.Element(); first = false {
+					if !first {
+						c.Skip()
+						continue
+					}
+					openAIChoice(a, c)
+				}
+			}
+		case "usage":
+			a.readUsage(c, "prompt_tokens", "completion_tokens")
+		default:
+			return false
+		}
+		return true
+	},
+	finish: func(a *Answer) string {
+		if !a.seen {
+			return "choices holds neither message nor text"
+		}
+		a.splitReasoning()
+		return ""
+	},
+})
+
+func openAIChoice(a *Answer, c *cursor.Cursor) {
+	if !c.EnterObject() {
+		return
+	}
+	for name, ok := c.Member(); ok; name, ok = c.Member() {
+		switch string(name) {
+		case "message":
+			openAIMessage(a, c)
+		case "text":
+			if q, ok := c.String(); ok {
+				a.seen = true
+				a.addText(q)
+			}
+		case "finish_reason", "stop_reason":
+			// Models differ in which they fill; the other may be null.
+			if c.Kind() == '"' {
+				a.readStop(c)
+			} else {
+				c.Skip()
+			}
+		default:
+			c.Skip()
+		}
+	}
+}
+
+func openAIMessage(a *Answer, c *cursor.Cursor) {
+	if !c.EnterObject() {
+		return
+	}
+	a.seen = true
+	for name, ok := c.Member(); ok; name, ok = c.Member() {
+		switch string(name) {
+		case "content":
+			switch c.Kind() {
+			case '"':
+				q, _ := c.String()
+				a.addText(q)
+			case '[':
+				c.EnterArray()
+				for c.Element() {
+					openAIPart(a, c)
+				}
+			default: // null beside tool calls
+				c.Skip()
+			}
+		case "refusal":
+			if q, ok := c.String(); ok && len(q) > 0 {
+				a.addText(q)
+				a.Stop = Refusal
+			}
+		case "reasoning_content", "reasoning":
+			if q, ok := c.String(); ok && len(a.Reasoning) == 0 {
+				a.addReasoning(q)
+			}
+		case "tool_calls":
+			if c.EnterArray() {
+				for c.Element() {
+					a.addTool(c.Raw())
+				}
+			}
+		default:
+			c.Skip()
+		}
+	}
+}
+
+func openAIPart(a *Answer, c *cursor.Cursor) {
+	if !c.EnterObject() {
+		return
+	}
+	for name, ok := c.Member(); ok; name, ok = c.Member() {
+		if string(name) != "text" {
+			c.Skip()
+			continue
+		}
+		if q, ok := c.String(); ok {
+			a.addText(q)
+		}
+	}
+}
+
+// splitReasoning takes `<reasoning>...</reasoning>` (gpt-oss) off the front of
+// the text. The tags may be written with escapes.
+func (a *Answer) splitReasoning() {
+	const open, closing = "<reasoning>", "</reasoning>"
+	if bytes.HasPrefix(a.Text, []byte(open)) {
+		if i := bytes.Index(a.Text, []byte(closing)); i >= 0 {
+			reasoning, rest := a.Text[len(open):i], a.Text[i+len(closing):]
+			a.addReasoning(reasoning)
+			a.Text = rest
+			return
+		}
+	}
+	if len(a.Text) == 0 || a.Text[0] != '<' && a.Text[0] != '\\' {
+		return
+	}
+	text := cursor.Unquote(a.Text)
+	rest, ok := strings.CutPrefix(text, open)
+	if !ok {
+		return
+	}
+	reasoning, rest, ok := strings.Cut(rest, closing)
+	if !ok {
+		return
+	}
+	a.addReasoning(cursor.AppendQuoted(nil, reasoning))
+	a.Text = cursor.AppendQuoted(nil, rest)
+}

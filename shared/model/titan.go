@@ -1,0 +1,61 @@
+package model
+
+import (
+	"strings"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
+)
+
+// TitanText is the shape of Titan's text models.
+var TitanText = register(shape{
+	family: "titan-text",
+	owns: func(_, base string) bool {
+		return strings.HasPrefix(base, "amazon.titan-text") || strings.HasPrefix(base, "amazon.titan-tg1")
+	},
+	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+		switch string(name) {
+		case "results":
+			if c.EnterArray() {
+				for first := true; c.Element(); first = false {
+					if !first {
+						c.Skip()
+						continue
+					}
+					titanResult(a, c)
+				}
+			}
+		case "inputTextTokenCount":
+			a.readInputTokens(c)
+		default:
+			return false
+		}
+		return true
+	},
+	finish: func(a *Answer) string {
+		if !a.seen {
+			return "results holds no outputText"
+		}
+		return ""
+	},
+})
+
+func titanResult(a *Answer, c *cursor.Cursor) {
+	if !c.EnterObject() {
+		return
+	}
+	for name, ok := c.Member(); ok; name, ok = c.Member() {
+		switch string(name) {
+		case "outputText":
+			if q, ok := c.String(); ok {
+				a.seen = true
+				a.addText(q)
+			}
+		case "completionReason":
+			a.readStop(c)
+		case "tokenCount":
+			a.readOutputTokens(c)
+		default:
+			c.Skip()
+		}
+	}
+}
