@@ -1,0 +1,157 @@
+// Package stage is what one copy of the product chooses: one YAML file per
+// stage below infra/stages, read strictly, checked whole, and documented by a
+// table that is generated from the type.
+package stage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
+)
+
+// Settings is one stage. The comments of the members are the documentation
+// that docs/settings.md prints.
+type Settings struct {
+	// Stage is the file's name without its ending. It is part of every name,
+	// so that several copies live side by side in one account and region.
+	Stage string `yaml:"-"`
+
+	// Name begins the stack's name and the names of what is in it.
+	Name string `yaml:"name" doc:"begins every name: the stack is called name-stage. Lower case letters, digits and hyphens; with the stage at most 30 characters"`
+	// Models are what workloads may name and what the roles may call.
+	Models []string `yaml:"models" doc:"the models that workloads may use and that the roles are allowed to call: model ids, inference profile ids or ARNs; a * at the end allows all that begin so. An application inference profile needs its base model in the list too"`
+	// Workload is merged under the workload.yaml files of the input bucket.
+	Workload map[string]any `yaml:"workload" doc:"the deployment's default workload, with the keys of workload.yaml; the workload.yaml files of the input bucket are merged over it"`
+	// Emails get the final notice of every submission as readable text.
+	Emails []string `yaml:"emails" doc:"addresses that get each submission's final notice; each must confirm once"`
+
+	// Architecture of the functions.
+	Architecture string `yaml:"architecture" doc:"processor of the functions: arm64 or x86_64; make build builds for the same"`
+	// Submit and Collect size the two functions.
+	Submit  Function `yaml:"submit" doc:"the function that prepares uploads and starts jobs"`
+	Collect Function `yaml:"collect" doc:"the function that gathers answers and publishes notices"`
+	// TickMinutes is the period of the schedule that finds what stands still.
+	TickMinutes int `yaml:"tick_minutes" doc:"minutes between two looks for what stands still"`
+	// LogLevel and LogDays of both functions.
+	LogLevel string `yaml:"log_level" doc:"debug, info, warn or error"`
+	LogDays  int    `yaml:"log_days" doc:"days that logs are kept, one of the values that CloudWatch Logs knows"`
+
+	// StagedDays, NoncurrentDays: life of what is in the buckets.
+	StagedDays     int `yaml:"staged_days" doc:"days after which leftovers below staged/ expire; collect removes them long before"`
+	NoncurrentDays int `yaml:"noncurrent_days" doc:"days that overwritten and deleted uploads stay readable; must outlast the longest job"`
+	// Removal says what becomes of the buckets with the stack.
+	Removal string `yaml:"removal" doc:"retain keeps the buckets when the stack is deleted; destroy deletes them, which fails while they hold objects"`
+
+	// Tracing turns on X-Ray for the functions.
+	Tracing bool `yaml:"tracing" doc:"X-Ray traces of the functions"`
+	// AccessLogs is a bucket that gets both buckets' server access logs.
+	AccessLogs string `yaml:"access_logs" doc:"name of an existing bucket for the buckets' server access logs; its policy must let logging.s3.amazonaws.com write. None if empty"`
+	// PermissionsBoundary is put on every role.
+	PermissionsBoundary string `yaml:"permissions_boundary" doc:"ARN of a managed policy that bounds every role of the stack. None if empty"`
+	// Tags are put on everything that takes tags.
+	Tags map[string]string `yaml:"tags" doc:"tags on everything in the stack"`
+
+	// Pipeline is what the functions read as their settings.
+	Pipeline config.Settings `yaml:"pipeline" doc:"limits and quotas of the pipeline, below"`
+}
+
+// Function sizes one function.
+type Function struct {
+	// MemoryMB also decides the share of processors: 1769 MB are one.
+	MemoryMB int `yaml:"memory_mb" doc:"memory in MB, 128 to 10240; 1769 MB come with one whole processor"`
+	// TimeoutSeconds is the length of a slice.
+	TimeoutSeconds int `yaml:"timeout_seconds" doc:"longest slice of work in seconds, 60 to 900"`
+	// StorageMB is the temporary folder.
+	StorageMB int `yaml:"storage_mb" doc:"temporary folder in MB, 512 to 10240"`
+	// Concurrency is how many messages are worked on at once.
+	Concurrency int `yaml:"concurrency" doc:"messages worked on at once, 2 to 1000"`
+}
+
+// Default is a stage whose file chooses nothing but its models.
+func Default() Settings {
+	return Settings{
+		Name:         "bedrock-batch",
+		Architecture: "arm64",
+		// Two processors' worth: preparing and collecting are pipelines of
+		// several goroutines; both stay far below this memory.
+		Submit:         Function{MemoryMB: 2048, TimeoutSeconds: 900, StorageMB: 2048, Concurrency: 10},
+		Collect:        Function{MemoryMB: 2048, TimeoutSeconds: 900, StorageMB: 4096, Concurrency: 10},
+		TickMinutes:    5,
+		LogLevel:       "info",
+		LogDays:        90,
+		StagedDays:     90,
+		NoncurrentDays: 30,
+		Removal:        "retain",
+		Pipeline:       config.Default(),
+	}
+}
+
+// Load reads and checks one stage of a folder. Unknown keys are refused with
+// file and line; all that is wrong with the values is reported at once.
+func Load(folder, name string) (Settings, error) {
+	file := filepath.Join(folder, name+".yaml")
+	data, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return Settings{}, fmt.Errorf("stage %q: there is no %s; the stages are %s", name, file, strings.Join(stages(folder), ", "))
+	}
+	if err != nil {
+		return Settings{}, fmt.Errorf("stage %q: %w", name, err)
+	}
+	return Parse(file, name, data)
+}
+
+func stages(folder string) []string {
+	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	if err != nil || len(files) == 0 {
+		return []string{"none"}
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(f), ".yaml")
+	}
+	return files
+}
+
+// Parse reads a stage's YAML; file is named in errors.
+func Parse(file, name string, data []byte) (Settings, error) {
+	s := Default()
+	d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	if err := d.Decode(&s); err != nil && len(bytes.TrimSpace(data)) > 0 {
+		return Settings{}, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
+	}
+	s.Stage = name
+	if len(s.Pipeline.Models) > 0 {
+		return Settings{}, fmt.Errorf("%s: pipeline.models: the list of models stands at the top, as models, because the roles follow it too", file)
+	}
+	s.Pipeline.Models = s.Models
+	if len(s.Workload) > 0 {
+		text, err := json.Marshal(s.Workload)
+		if err != nil {
+			return Settings{}, fmt.Errorf("%s: workload: %w", file, err)
+		}
+		s.Pipeline.Workload = text
+	}
+	if err := s.Validate(); err != nil {
+		return Settings{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
+}
+
+// Prefix is the name of the stack and the beginning of every name in it.
+func (s Settings) Prefix() string { return s.Name + "-" + s.Stage }
+
+// Deployment is the eight hex digits that begin the names of this copy's
+// jobs: two copies in one account never match each other's.
+func (s Settings) Deployment() string {
+	sum := sha256.Sum256([]byte(s.Prefix()))
+	return hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,83 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxPrefix leaves room for "-out-", the account and the longest region in a
+// bucket's 63 characters.
+const maxPrefix = 30
+
+var (
+	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	modelPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]*\*?$`)
+	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	boundaryPattern = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/.+$`)
+	tagPattern      = regexp.MustCompile(`^[\pL\pZ\pN_.:/=+@-]*$`)
+)
+
+// logDays are the retentions that CloudWatch Logs accepts.
+var logDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// Validate reports everything that is wrong at once.
+func (s Settings) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(namePattern.MatchString(s.Name), "name is %q: it must begin with a letter and hold lower case letters, digits and single hyphens", s.Name)
+	check(namePattern.MatchString(s.Stage), "stage is %q: the file's name must begin with a letter and hold lower case letters, digits and single hyphens", s.Stage)
+	check(len(s.Prefix()) <= maxPrefix, "name and stage together are %q, %d characters: at most %d, for the buckets' names hold account and region too", s.Prefix(), len(s.Prefix()), maxPrefix)
+
+	check(len(s.Models) > 0, "models is empty: list at least one model, for the roles allow exactly what is listed")
+	for i, m := range s.Models {
+		check(modelPattern.MatchString(m), "models[%d] is %q: not a model id, inference profile id or ARN", i, m)
+		check(strings.TrimSuffix(m, "*") != "", "models[%d] allows every model; name at least a provider, as anthropic.*", i)
+		check(!slices.Contains(s.Models[:i], m), "models[%d] is %q, which is listed before", i, m)
+		if strings.HasPrefix(m, "arn:") {
+			_, err := parseModelARN(m)
+			check(err == nil, "models[%d]: %v", i, err)
+		}
+	}
+	for i, e := range s.Emails {
+		a, err := mail.ParseAddress(e)
+		check(err == nil && a.Address == e, "emails[%d] is %q: not an e-mail address", i, e)
+	}
+
+	check(s.Architecture == "arm64" || s.Architecture == "x86_64", "architecture is %q: must be arm64 or x86_64", s.Architecture)
+	for _, f := range []struct {
+		name string
+		Function
+	}{{"submit", s.Submit}, {"collect", s.Collect}} {
+		check(f.MemoryMB >= 128 && f.MemoryMB <= 10240, "%s.memory_mb is %d: must be 128 to 10240", f.name, f.MemoryMB)
+		check(f.TimeoutSeconds >= 60 && f.TimeoutSeconds <= 900, "%s.timeout_seconds is %d: must be 60 to 900", f.name, f.TimeoutSeconds)
+		check(f.StorageMB >= 512 && f.StorageMB <= 10240, "%s.storage_mb is %d: must be 512 to 10240", f.name, f.StorageMB)
+		check(f.Concurrency >= 2 && f.Concurrency <= 1000, "%s.concurrency is %d: must be 2 to 1000", f.name, f.Concurrency)
+	}
+	check(s.TickMinutes >= 1 && s.TickMinutes <= 60, "tick_minutes is %d: must be 1 to 60", s.TickMinutes)
+	check(slices.Contains([]string{"debug", "info", "warn", "error"}, s.LogLevel), "log_level is %q: must be debug, info, warn or error", s.LogLevel)
+	check(slices.Contains(logDays, s.LogDays), "log_days is %d: CloudWatch Logs knows %v", s.LogDays, logDays)
+
+	// A job lives up to seven days and may wait as long for its slot.
+	check(s.StagedDays >= 30, "staged_days is %d: must be at least 30, for jobs and their retries read what is staged", s.StagedDays)
+	check(s.NoncurrentDays >= 15, "noncurrent_days is %d: must be at least 15, for results are joined with the upload's own version", s.NoncurrentDays)
+	check(s.Removal == "retain" || s.Removal == "destroy", "removal is %q: must be retain or destroy", s.Removal)
+
+	check(s.AccessLogs == "" || bucketPattern.MatchString(s.AccessLogs), "access_logs is %q: not a bucket's name", s.AccessLogs)
+	check(s.PermissionsBoundary == "" || boundaryPattern.MatchString(s.PermissionsBoundary), "permissions_boundary is %q: not the ARN of a managed policy", s.PermissionsBoundary)
+	for k, v := range s.Tags {
+		check(k != "" && len(k) <= 128 && tagPattern.MatchString(k) && !strings.HasPrefix(strings.ToLower(k), "aws:"), "tags: %q is not a tag's key", k)
+		check(len(v) <= 256 && tagPattern.MatchString(v), "tags.%s is %q: not a tag's value", k, v)
+	}
+	if _, err := s.Pipeline.Encode(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
