@@ -1,0 +1,187 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
+	"github.com/bedrock-batch/bedrock-batch/shared/model"
+	"github.com/bedrock-batch/bedrock-batch/shared/prompt"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
+)
+
+const (
+	// maxLooks is how often settings are looked for before an upload without
+	// a model is rejected, and lookAgain the time between.
+	maxLooks  = 3
+	lookAgain = 30 * time.Second
+	// headBytes is how much of an upload is looked at to recognise it.
+	headBytes = 64 << 10
+)
+
+func (r *run) marked(ctx context.Context, id string) (Upload, error) {
+	body, _, err := r.output.Get(ctx, openKey(id))
+	if err != nil {
+		return Upload{}, fmt.Errorf("read marker of submission %s: %w", id, err)
+	}
+	var u Upload
+	if err := json.Unmarshal(body, &u); err != nil {
+		return Upload{}, fmt.Errorf("read marker of submission %s: %w", id, err)
+	}
+	return u, nil
+}
+
+// resolve finds out what is to be done with the upload: is it still the
+// newest, which workload applies, what format it has. Where it cannot be run
+// the submission's end is decided. delay is not noDelay if settings are to be
+// looked for again.
+func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, err error) {
+	if h.Kind == "upload" {
+		ended, err := r.superseded(ctx, h)
+		if err != nil || ended {
+			return noDelay, err
+		}
+	}
+	get := func(ctx context.Context, key string) ([]byte, error) {
+		body, _, err := r.input.Get(ctx, key)
+		return body, err
+	}
+	w, folder, err := workload.Load(ctx, get, h.Upload.Key, r.base)
+	if batch.Passing(err) || errors.Is(err, batch.ErrAccess) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return noDelay, err
+	}
+	if err != nil {
+		return noDelay, h.reject(ctx, "%v", err)
+	}
+	if w.Model == "" {
+		if h.Looks >= maxLooks {
+			return noDelay, h.reject(ctx, "no model: neither a %s at or above %q nor the deployment's default names one; put the settings first, then the upload again", workload.FileName, h.Upload.Key)
+		}
+		return lookAgain, h.change(ctx, func(s *Submission) error { s.Looks++; return nil })
+	}
+	if w.Name == "" {
+		if w.Name = path.Base("/" + folder); w.Name == "/" || w.Name == "." {
+			w.Name = "default"
+		}
+	}
+	id, err := model.Parse(w.Model)
+	if err != nil {
+		return noDelay, h.reject(ctx, "%v", err)
+	}
+	if !r.settings.Allows(w.Model) {
+		return noDelay, h.reject(ctx, "model %s is not among this deployment's models (%d allowed); ask its operator, or name one of them", w.Model, len(r.settings.Models))
+	}
+	if h.Upload.Size == 0 {
+		return noDelay, h.reject(ctx, "the file is empty")
+	}
+	if limit := lower(w.Limits.MaxBytes, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
+		return noDelay, h.reject(ctx, "the file has %d bytes, the limit is %d", h.Upload.Size, limit)
+	}
+	head, err := r.head(ctx, h.Upload)
+	if errors.Is(err, batch.ErrNotFound) {
+		return noDelay, h.reject(ctx, "the file was deleted before it could be read")
+	}
+	if err != nil {
+		return noDelay, err
+	}
+	format, compression, err := dataset.Recognise(h.Upload.Key, head, dataset.Format(w.Format))
+	if err != nil {
+		return noDelay, h.reject(ctx, "%v", err)
+	}
+	if err := workload.Unsupported(w, string(format)); err != nil {
+		return noDelay, h.reject(ctx, "%v", err)
+	}
+	if compression != "" && h.Upload.Size > r.settings.MaxCompressedBytes {
+		return noDelay, h.reject(ctx, "the compressed file has %d bytes, the limit for compressed files is %d; upload it uncompressed (no such limit) or in several files", h.Upload.Size, r.settings.MaxCompressedBytes)
+	}
+	if _, err := prompt.NewRenderer(w, format); err != nil {
+		return noDelay, h.reject(ctx, "%v", err)
+	}
+	how := prompt.Invocation(w, format)
+	if err := id.Check(how, w.Family); err != nil {
+		return noDelay, h.reject(ctx, "%v", err)
+	}
+	body, err := json.Marshal(w)
+	if err != nil {
+		return noDelay, err
+	}
+	// Its settings are those it was accepted with, whatever comes later.
+	if _, err := r.output.Put(ctx, workloadKey(h.ID), body, batch.Condition{}); err != nil {
+		return noDelay, fmt.Errorf("write workload of submission %s: %w", h.ID, err)
+	}
+	return noDelay, h.progress(ctx, func(s *Submission) error {
+		s.Workload, s.ModelID, s.QuotaKey = w.Name, w.Model, id.QuotaKey()
+		s.Format, s.Compression, s.Invocation = format, compression, how
+		s.Round = 1
+		return nil
+	})
+}
+
+// superseded decides the end of an upload that is not the newest version of
+// its key any more, before anything is paid for it.
+func (r *submitRun) superseded(ctx context.Context, h *hold) (bool, error) {
+	now, err := r.input.Stat(ctx, h.Upload.Key, "")
+	switch {
+	case errors.Is(err, batch.ErrNotFound):
+		return true, h.reject(ctx, "the file was deleted before it could be read")
+	case err != nil:
+		return false, fmt.Errorf("look at upload %s: %w", h.Upload.Key, err)
+	}
+	if h.Upload.VersionID != "" && h.Upload.VersionID != "null" && now.Version != h.Upload.VersionID {
+		return true, h.end(ctx, Ending{State: Superseded, Reason: "a newer version of the file came before anything was run; that one is answered"})
+	}
+	return false, nil
+}
+
+func (r *submitRun) head(ctx context.Context, u Upload) ([]byte, error) {
+	body, err := r.input.Open(ctx, u.Key, version(u), 0, min(u.Size, headBytes))
+	if err != nil {
+		return nil, fmt.Errorf("read upload %s: %w", u.Key, err)
+	}
+	defer body.Close()
+	head, err := io.ReadAll(body)
+	if err != nil {
+		return nil, fmt.Errorf("read upload %s: %w", u.Key, err)
+	}
+	return head, nil
+}
+
+// version is the version to read an upload at; a bucket without versions has
+// only the current one.
+func version(u Upload) string {
+	if u.VersionID == "null" {
+		return ""
+	}
+	return u.VersionID
+}
+
+func (h *hold) reject(ctx context.Context, format string, args ...any) error {
+	return h.end(ctx, Ending{State: Rejected, Reason: fmt.Sprintf(format, args...)})
+}
+
+// lower is the lower of two limits of which 0 means none.
+func lower[T int64 | float64](a, b T) T {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// settingsOf reads the workload that a submission was accepted with.
+func (r *run) settingsOf(ctx context.Context, id string) (workload.Workload, error) {
+	var w workload.Workload
+	body, _, err := r.output.Get(ctx, workloadKey(id))
+	if err != nil {
+		return w, fmt.Errorf("read workload of submission %s: %w", id, err)
+	}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return w, fmt.Errorf("read workload of submission %s: %w", id, err)
+	}
+	return w, nil
+}

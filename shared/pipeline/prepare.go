@@ -1,0 +1,379 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
+	"github.com/bedrock-batch/bedrock-batch/shared/part"
+	"github.com/bedrock-batch/bedrock-batch/shared/prompt"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
+)
+
+// maxRows is the highest row number that a recordId of ten digits can tell.
+const maxRows = 9_999_999_999
+
+// lookEvery is after how many rows prepare looks at the time.
+const lookEvery = 1024
+
+// prepare reads the upload from its checkpoint on and writes parts, a
+// checkpoint at each part's end. It ends with errSliceOver if the rest is for
+// a later slice.
+func (r *submitRun) prepare(ctx context.Context, h *hold) error {
+	w, err := r.settingsOf(ctx, h.ID)
+	if err != nil {
+		return err
+	}
+	p := &preparing{submitRun: r, h: h, w: w, quota: r.quota(w, h.QuotaKey), counts: h.Rows}
+	if h.Checkpoint == nil {
+		// What an invocation that died left behind is written again.
+		p.counts, p.parts = Rows{}, nil
+	} else {
+		p.at, p.first = h.Checkpoint.Position, h.Checkpoint.Part
+	}
+	err = p.read(ctx)
+	if errors.Is(err, batch.ErrNotFound) {
+		return h.reject(ctx, "the file was deleted while it was being read")
+	}
+	var refused refusal
+	if errors.As(err, &refused) {
+		return h.reject(ctx, "%s", refused)
+	}
+	if err != nil {
+		return err
+	}
+	return p.finish(ctx)
+}
+
+// refusal is a reason to reject an upload that shows while it is read.
+type refusal string
+
+func (e refusal) Error() string { return string(e) }
+
+// quota is what bounds the submission's parts: the workload's quotas tighten
+// the deployment's.
+func (r *run) quota(w workload.Workload, quotaKey string) part.Quota {
+	q := r.settings.QuotasFor(quotaKey)
+	out := part.Quota{MinRecords: q.MinRecords, MaxRecords: q.MaxRecords, MaxBytes: q.MaxFileBytes}
+	if w.Quotas != nil {
+		if v := w.Quotas.MinRecords; v != nil {
+			out.MinRecords = max(out.MinRecords, *v)
+		}
+		if v := w.Quotas.MaxRecords; v != nil {
+			out.MaxRecords = min(out.MaxRecords, *v)
+		}
+		if v := w.Quotas.MaxFileBytes; v != nil {
+			out.MaxBytes = min(out.MaxBytes, *v)
+		}
+	}
+	out.MaxRecords = max(out.MaxRecords, 2*out.MinRecords)
+	return out
+}
+
+// preparing is one slice of reading an upload.
+type preparing struct {
+	*submitRun
+	h      *hold
+	w      workload.Workload
+	quota  part.Quota
+	at     dataset.Position
+	first  int
+	counts Rows
+	// parts are those of an upload that cannot be read from the middle: they
+	// are stored all at once.
+	parts []Part
+	// rows are the rows of such an upload, written down so that they can be
+	// found again.
+	rows    batch.Writer
+	rowsEnd int64
+}
+
+// whole reports whether the upload must be read in one go.
+func (p *preparing) whole() bool { return p.h.Compression != dataset.Plain }
+
+func (p *preparing) read(ctx context.Context) error {
+	renderer, err := prompt.NewRenderer(p.w, p.h.Format)
+	if err != nil {
+		return refusal(err.Error())
+	}
+	body, err := p.input.Open(ctx, p.h.Upload.Key, version(p.h.Upload), p.at.Off, batch.Whole)
+	if err != nil {
+		return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+	}
+	defer body.Close()
+	var source io.Reader = body
+	if p.whole() {
+		packed, err := dataset.Decompress(body, p.h.Compression, 0)
+		if err != nil {
+			return refusal(err.Error())
+		}
+		defer packed.Close()
+		source = packed
+		if p.rows, err = p.output.Create(ctx, sourceKey(p.h.ID, 0)); err != nil {
+			return fmt.Errorf("stage rows: %w", err)
+		}
+		defer p.rows.Abort()
+	}
+	rows, err := dataset.New(p.h.Format, source, p.at, dataset.Options{IDColumn: p.w.IDColumn, Name: p.h.Upload.Key})
+	if err != nil {
+		return refusal(err.Error())
+	}
+	sink := &sink{ctx: ctx, bucket: p.output, id: p.h.ID, attempt: 1, closed: p.closed}
+	defer sink.abort()
+	builder, err := part.NewBuilder(p.quota, sink, part.Options{First: p.first, TempDir: p.tempDir})
+	if err != nil {
+		return err
+	}
+	defer builder.Close()
+	if err := p.copy(ctx, rows, renderer, builder); err != nil {
+		return err
+	}
+	if err := builder.End(); err != nil {
+		return err
+	}
+	if p.rows != nil {
+		if _, err := p.rows.Commit(); err != nil {
+			return fmt.Errorf("stage rows: %w", err)
+		}
+	}
+	return nil
+}
+
+// copy turns rows into items of the builder until the upload ends.
+func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *prompt.Renderer, builder *part.Builder) error {
+	var record, aside []byte
+	at := rows.Position()
+	for n := 0; ; n++ {
+		if n%lookEvery == 0 && p.sliceOver() {
+			return errSliceOver
+		}
+		row, err := rows.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			var damaged *dataset.DamagedError
+			if errors.As(err, &damaged) {
+				return refusal(err.Error())
+			}
+			return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+		}
+		if row.Row > maxRows {
+			return refusal(fmt.Sprintf("the file has more than %d rows", int64(maxRows)))
+		}
+		item := part.Item{At: at, Next: rows.Position(), Index: part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, ID: row.ID}}
+		at = item.Next
+		bad := row.Bad
+		if bad == nil {
+			record = appendRecordID(record[:0], row.Row)
+			before := len(record)
+			record, bad = renderer.Append(record, row)
+			if bad == nil {
+				record = append(record, '}', '\n')
+				if len(record)-before > dataset.MaxRow {
+					bad = &dataset.Bad{Code: dataset.CodeRowTooLarge, Reason: fmt.Sprintf("the rendered record has more than %d bytes", dataset.MaxRow)}
+				}
+			}
+		}
+		if bad != nil {
+			row.Bad = bad
+			aside = dataset.AppendAside(aside[:0], row, "")
+			item.Aside = aside
+		} else {
+			item.Record = record
+			if p.rows != nil {
+				if err := p.keep(&item, row.Raw); err != nil {
+					return err
+				}
+			}
+		}
+		if err := builder.Add(item); err != nil {
+			return err
+		}
+	}
+}
+
+// keep writes a row down where it can be found again at an offset.
+func (p *preparing) keep(item *part.Item, raw []byte) error {
+	item.Index.Off, item.Index.Len = p.rowsEnd, int64(len(raw))
+	if _, err := p.rows.Write(raw); err != nil {
+		return fmt.Errorf("stage rows: %w", err)
+	}
+	if _, err := p.rows.Write([]byte{'\n'}); err != nil {
+		return fmt.Errorf("stage rows: %w", err)
+	}
+	p.rowsEnd += int64(len(raw)) + 1
+	return nil
+}
+
+// appendRecordID begins a record's line: our own id, so that order and join
+// are arithmetic.
+func appendRecordID(dst []byte, row int64) []byte {
+	dst = append(dst, `{"recordId":"`...)
+	dst = append(dst, recordID(row)...)
+	return append(dst, `","modelInput":`...)
+}
+
+func recordID(row int64) string { return fmt.Sprintf("r%010d", row) }
+
+// closed stores a part and the position after it.
+func (p *preparing) closed(ctx context.Context, b part.Part) error {
+	fresh := Part{
+		N: b.N, Attempt: 1, Records: b.Records, Bytes: b.Bytes, Aside: b.Aside,
+		FirstRow: b.FirstRow, LastRow: b.LastRow, Source: Span(b.Source), How: ByJob, Status: PartStaged,
+	}
+	if b.Small || b.Records == 0 {
+		fresh.How = OnDemand
+	}
+	p.counts.Total += int64(b.Records + b.Aside)
+	p.counts.SetAside += int64(b.Aside)
+	if err := p.guard(b.N + 1); err != nil {
+		return err
+	}
+	if p.whole() {
+		p.parts = append(p.parts, fresh)
+		return nil
+	}
+	checkpoint := &Checkpoint{Position: b.Resume, Part: b.N + 1}
+	err := p.h.progress(ctx, func(s *Submission) error {
+		if b.N == 0 {
+			s.Parts = s.Parts[:0]
+		}
+		s.Parts = append(s.Parts[:min(len(s.Parts), b.N)], fresh)
+		s.Checkpoint, s.Rows = checkpoint, p.counts
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.note(ctx, "part staged", p.h.ID, "part", b.N, "records", b.Records, "bytes", b.Bytes)
+	if err := p.report(ctx, p.h.Submission); err != nil {
+		return err
+	}
+	if p.sliceOver() {
+		return errSliceOver
+	}
+	return nil
+}
+
+// guard refuses an upload that grows beyond what the deployment or the
+// workload allows.
+func (p *preparing) guard(parts int) error {
+	if parts > p.settings.MaxParts {
+		return refusal(fmt.Sprintf("the file makes more than %d parts of at most %d records or %d bytes; split it into several files", p.settings.MaxParts, p.quota.MaxRecords, p.quota.MaxBytes))
+	}
+	var own int64
+	if p.w.Limits != nil && p.w.Limits.MaxRecords != nil {
+		own = *p.w.Limits.MaxRecords
+	}
+	if limit := lower(own, p.settings.Caps.MaxRecords); limit > 0 && p.counts.Total-p.counts.SetAside > limit {
+		return refusal(fmt.Sprintf("the file has more than %d rows, the limit of its workload or deployment", limit))
+	}
+	return nil
+}
+
+// finish makes the prepared parts wait for their work, or decides the end of
+// an upload that nothing can be run of.
+func (p *preparing) finish(ctx context.Context) error {
+	h := p.h
+	if err := h.change(ctx, func(s *Submission) error {
+		if p.whole() {
+			s.Parts, s.Rows = append([]Part{}, p.parts...), p.counts
+		}
+		s.Checkpoint = nil
+		return nil
+	}); err != nil {
+		return err
+	}
+	records := p.counts.Total - p.counts.SetAside
+	switch {
+	case p.counts.Total == 0:
+		return h.reject(ctx, "the file holds no rows")
+	case records == 0:
+		return h.reject(ctx, "none of the %d rows can be used; set-aside.jsonl says why for each", p.counts.Total)
+	case p.w.Small == workload.Reject && records < int64(p.quota.MinRecords):
+		return h.reject(ctx, "%d rows are fewer than the %d that a batch job takes, and the workload says small: reject", records, p.quota.MinRecords)
+	}
+	estimate, err := p.estimate(p.w, h.Submission)
+	if err != nil {
+		return err
+	}
+	if why := p.tooDear(p.w, estimate); why != "" {
+		return h.reject(ctx, "%s", why)
+	}
+	// The marker first: a submission that waits without one waits for ever.
+	if h.any(func(q *Part) bool { return q.How == ByJob }) {
+		if err := p.markWaiting(ctx, h.Submission); err != nil {
+			return err
+		}
+	}
+	now := p.clock.Now().UTC()
+	if err := h.progress(ctx, func(s *Submission) error {
+		s.Prepared, s.WaitSince = true, &now
+		for i := range s.Parts {
+			q := &s.Parts[i]
+			q.rise(PartWaiting)
+			if q.Records == 0 || q.How == OnDemand && p.w.Small == workload.Reject {
+				q.rise(PartEnded)
+				q.EndedAt = &now
+				if q.Records > 0 {
+					q.Message = "too few rows for a batch job, and the workload says small: reject"
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	p.note(ctx, "upload prepared", h.ID, "rows", h.Rows.Total, "setAside", h.Rows.SetAside, "parts", len(h.Parts))
+	return p.report(ctx, h.Submission)
+}
+
+// sink writes the streams of parts as objects.
+type sink struct {
+	ctx     context.Context
+	bucket  batch.Files
+	id      string
+	attempt int
+	closed  func(context.Context, part.Part) error
+	writers []batch.Writer
+}
+
+func (s *sink) Open(n int, stream part.Stream) (io.Writer, error) {
+	var key string
+	switch stream {
+	case part.Records:
+		key = inputKey(s.id, n, s.attempt)
+	case part.Index:
+		key = indexKey(s.id, n, s.attempt)
+	case part.Aside:
+		key = asideKey(s.id, n)
+	default:
+		return nil, fmt.Errorf("part %d has an unknown stream %v", n, stream)
+	}
+	w, err := s.bucket.Create(s.ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("stage part %d: %w", n, err)
+	}
+	s.writers = append(s.writers, w)
+	return w, nil
+}
+
+func (s *sink) Closed(p part.Part) error {
+	for _, w := range s.writers {
+		if _, err := w.Commit(); err != nil {
+			return fmt.Errorf("stage part %d: %w", p.N, err)
+		}
+	}
+	s.writers = s.writers[:0]
+	return s.closed(s.ctx, p)
+}
+
+func (s *sink) abort() {
+	for _, w := range s.writers {
+		w.Abort()
+	}
+}

@@ -1,0 +1,312 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
+)
+
+// core is what both halves of the pipeline share.
+type core struct {
+	deployment string
+	settings   config.Settings
+	input      InputBucket
+	output     batch.Bucket
+	uploads    Queue
+	jobsQueue  Queue
+	clock      Clock
+	observer   Observer
+}
+
+// run is one invocation's work.
+type run struct {
+	*core
+	in     Invocation
+	writes int
+	// sliceEnd is when this invocation begins to put things in order.
+	sliceEnd time.Time
+}
+
+// leaseGrace is added to an invocation's deadline for its lease: the clocks of
+// two machines may differ, and a killed process dies a little late.
+const leaseGrace = 30 * time.Second
+
+// maxStalls is how many invocations in a row may end with nothing stored
+// before the submission is given up.
+const maxStalls = 5
+
+var (
+	// errBusy: somebody else holds the lease.
+	errBusy = errors.New("somebody else is working on it")
+	// errUnchanged tells update that there is nothing to write.
+	errUnchanged = errors.New("unchanged")
+	// errSliceOver ends a slice's work; the rest is for a later one.
+	errSliceOver = errors.New("the slice is over")
+	// ErrNewer: the document was written by a newer version of this code.
+	ErrNewer = errors.New("written by a newer version")
+)
+
+func (c *core) begin(in Invocation) *run {
+	now := c.clock.Now()
+	margin := min(c.settings.Margin.Std(), in.Deadline.Sub(now)/3)
+	return &run{core: c, in: in, sliceEnd: in.Deadline.Add(-margin)}
+}
+
+func (r *run) sliceOver() bool { return !r.clock.Now().Before(r.sliceEnd) }
+
+func (r *run) writer() string {
+	r.writes++
+	return fmt.Sprintf("%s/%d", r.in.ID, r.writes)
+}
+
+func (r *run) note(ctx context.Context, name, submission string, fields ...any) {
+	r.observer.Observe(ctx, Event{Name: name, Submission: submission, Fields: fields})
+}
+
+// load reads a submission. batch.ErrNotFound if there is none.
+func (r *run) load(ctx context.Context, id string) (*Submission, string, error) {
+	body, object, err := r.output.Get(ctx, stateKey(id))
+	if err != nil {
+		return nil, "", fmt.Errorf("read submission %s: %w", id, err)
+	}
+	var version struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(body, &version); err != nil {
+		return nil, "", fmt.Errorf("read submission %s: %w", id, err)
+	}
+	if version.Version > StateVersion {
+		return nil, "", fmt.Errorf("submission %s has version %d, this code knows %d: %w", id, version.Version, StateVersion, ErrNewer)
+	}
+	var s Submission
+	if err := json.Unmarshal(body, &s); err != nil {
+		return nil, "", fmt.Errorf("read submission %s: %w", id, err)
+	}
+	return &s, object.ETag, nil
+}
+
+// store writes a version of a submission under cond. landed is true if this
+// very write is what stands there now, even where the answer was lost.
+func (r *run) store(ctx context.Context, s *Submission, cond batch.Condition) (etag string, landed bool, err error) {
+	s.UpdatedAt = r.clock.Now().UTC()
+	s.Writer = r.writer()
+	body, err := encodeState(s)
+	if err != nil {
+		return "", false, err
+	}
+	etag, err = r.output.Put(ctx, stateKey(s.ID), body, cond)
+	if err == nil {
+		return etag, true, nil
+	}
+	if !errors.Is(err, batch.ErrPrecondition) && !errors.Is(err, batch.ErrUnavailable) {
+		return "", false, fmt.Errorf("write submission %s: %w", s.ID, err)
+	}
+	// The service or a retry below us may have carried the write out before
+	// the answer we saw: our own mark tells.
+	there, etag, again := r.load(ctx, s.ID)
+	if again == nil && there.Writer == s.Writer {
+		return etag, true, nil
+	}
+	if again != nil && !errors.Is(again, batch.ErrNotFound) {
+		return "", false, again
+	}
+	return "", false, fmt.Errorf("write submission %s: %w", s.ID, err)
+}
+
+// tries bounds how often a conditional write is begun again.
+const tries = 12
+
+// update changes a submission without its lease. change must be idempotent: it
+// may be called again on a version that already holds its effect. It returns
+// errUnchanged if there is nothing to write.
+func (r *run) update(ctx context.Context, id string, change func(*Submission) error) (*Submission, error) {
+	var last error
+	for range tries {
+		s, etag, err := r.load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if s.State.Terminal() {
+			return s, nil // finished means finished
+		}
+		if err := change(s); errors.Is(err, errUnchanged) {
+			return s, nil
+		} else if err != nil {
+			return nil, err
+		}
+		s.settle()
+		_, landed, err := r.store(ctx, s, batch.Condition{IfMatch: etag})
+		if landed {
+			return s, nil
+		}
+		if !errors.Is(err, batch.ErrPrecondition) && !errors.Is(err, batch.ErrUnavailable) {
+			return nil, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// hold is a submission under this invocation's lease.
+type hold struct {
+	*run
+	*Submission
+	etag string
+}
+
+// take takes the lease of a submission. errBusy if it is held; a nil hold
+// without an error if the submission has ended.
+func (r *run) take(ctx context.Context, id string) (*hold, error) {
+	var last error
+	for range tries {
+		s, etag, err := r.load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if s.State.Terminal() {
+			return nil, nil
+		}
+		now := r.clock.Now()
+		if s.Lease != nil && s.Lease.Owner != r.in.ID && now.Before(s.Lease.Until) {
+			return nil, fmt.Errorf("submission %s: %w", id, errBusy)
+		}
+		r.lease(s)
+		etag, landed, err := r.store(ctx, s, batch.Condition{IfMatch: etag})
+		if landed {
+			return &hold{run: r, Submission: s, etag: etag}, nil
+		}
+		if !errors.Is(err, batch.ErrPrecondition) && !errors.Is(err, batch.ErrUnavailable) {
+			return nil, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// lease writes this invocation's lease into s and counts a stall, which the
+// first thing stored takes back.
+func (r *run) lease(s *Submission) {
+	s.Lease = &Lease{Owner: r.in.ID, Until: r.in.Deadline.Add(leaseGrace).UTC()}
+	s.Stalls++
+	if s.Stalls > maxStalls && s.Ending == nil {
+		s.Ending = &Ending{State: FailedEnd, Reason: fmt.Sprintf("given up: %d attempts in a row ended without getting on; the functions' logs say why", maxStalls)}
+		s.Stalls = 0
+	}
+}
+
+// errLost: the lease has gone to somebody else.
+var errLost = errors.New("lease lost")
+
+// change changes the submission under the lease. f must be idempotent, as for
+// update; it sees changes that others made without the lease.
+func (h *hold) change(ctx context.Context, f func(*Submission) error) error {
+	var last error
+	for try := range tries {
+		if try > 0 {
+			s, etag, err := h.load(ctx, h.ID)
+			if err != nil {
+				return err
+			}
+			if s.State.Terminal() || s.Lease == nil || s.Lease.Owner != h.in.ID {
+				return fmt.Errorf("submission %s: %w", h.ID, errLost)
+			}
+			h.Submission, h.etag = s, etag
+		}
+		if !h.clock.Now().Before(h.Lease.Until) {
+			return fmt.Errorf("submission %s: %w", h.ID, errLost)
+		}
+		// Work on a copy: what was not written must not be believed.
+		s, err := clone(h.Submission)
+		if err != nil {
+			return err
+		}
+		if err := f(s); errors.Is(err, errUnchanged) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		s.settle()
+		etag, landed, err := h.store(ctx, s, batch.Condition{IfMatch: h.etag})
+		if landed {
+			h.Submission, h.etag = s, etag
+			return nil
+		}
+		if !errors.Is(err, batch.ErrPrecondition) && !errors.Is(err, batch.ErrUnavailable) {
+			return err
+		}
+		last = err
+	}
+	return last
+}
+
+// progress is change for something that was got done: it ends a row of stalls.
+func (h *hold) progress(ctx context.Context, f func(*Submission) error) error {
+	return h.change(ctx, func(s *Submission) error {
+		if err := f(s); err != nil {
+			return err
+		}
+		s.Stalls = 0
+		return nil
+	})
+}
+
+// release gives the lease back. excused says that the slice got something done
+// or had a reason to wait; otherwise it stays counted as a stall. The version
+// released is in h.Submission: it may hold what others changed meanwhile.
+func (h *hold) release(ctx context.Context, excused bool) error {
+	return h.change(ctx, func(s *Submission) error {
+		s.Lease = nil
+		if excused {
+			s.Stalls = 0
+		}
+		return nil
+	})
+}
+
+func clone(s *Submission) (*Submission, error) {
+	c := *s
+	c.Parts = append([]Part(nil), s.Parts...)
+	c.Mismatches = append([]string(nil), s.Mismatches...)
+	if s.Lease != nil {
+		l := *s.Lease
+		c.Lease = &l
+	}
+	return &c, nil
+}
+
+// mark puts a submission's open marker, by which the tick finds it. Its body
+// is the accepted upload, from which the state can be made.
+func (r *run) mark(ctx context.Context, id string, u Upload) error {
+	body, err := json.Marshal(u)
+	if err != nil {
+		return err
+	}
+	if _, err := r.output.Put(ctx, openKey(id), body, batch.Condition{}); err != nil {
+		return fmt.Errorf("mark submission %s as open: %w", id, err)
+	}
+	return nil
+}
+
+func (r *run) send(ctx context.Context, q Queue, m Message, delay time.Duration) error {
+	if err := q.Send(ctx, m.Encode(), min(max(delay, 0), 15*time.Minute)); err != nil {
+		return fmt.Errorf("send %s message: %w", m.Do, err)
+	}
+	return nil
+}
+
+// paused reports whether the deployment is paused.
+func (r *run) paused(ctx context.Context) (bool, error) {
+	_, _, err := r.output.Get(ctx, pauseKey)
+	if errors.Is(err, batch.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for a pause: %w", err)
+	}
+	return true, nil
+}

@@ -1,0 +1,329 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
+)
+
+// Submit accepts uploads, prepares their parts and dispatches jobs. Its
+// methods may be called for the same thing any number of times, at once and by
+// several invocations.
+type Submit struct {
+	core
+	jobs    batch.Jobs
+	model   batch.Model
+	jobRole string
+	bucket  string // the output bucket's name, for the jobs' URIs
+	base    workload.Workload
+	tempDir string
+}
+
+// Settings of both halves.
+type Options struct {
+	Deployment   string
+	Settings     config.Settings
+	OutputBucket string // its name
+	JobRole      string // ARN; Submit only
+	// Workload is the deployment's default workload.
+	Workload workload.Workload
+	// TempDir is a private folder for what does not fit memory.
+	TempDir  string
+	Input    InputBucket
+	Output   batch.Bucket
+	Uploads  Queue
+	Jobs     Queue
+	Clock    Clock
+	Observer Observer
+}
+
+func (o Options) core() core {
+	return core{
+		deployment: o.Deployment, settings: o.Settings, input: o.Input, output: o.Output,
+		uploads: o.Uploads, jobsQueue: o.Jobs, clock: o.Clock, observer: o.Observer,
+	}
+}
+
+// NewSubmit builds the submitting half.
+func NewSubmit(o Options, jobs batch.Jobs, model batch.Model) *Submit {
+	return &Submit{
+		core: o.core(), jobs: jobs, model: model, jobRole: o.JobRole,
+		bucket: o.OutputBucket, base: o.Workload, tempDir: o.TempDir,
+	}
+}
+
+// submitRun is one invocation of Submit.
+type submitRun struct {
+	*run
+	*Submit
+}
+
+func (s *Submit) begin(in Invocation) *submitRun {
+	return &submitRun{run: s.core.begin(in), Submit: s}
+}
+
+// Uploaded takes the news that a version of an object was created in the input
+// bucket.
+func (s *Submit) Uploaded(ctx context.Context, in Invocation, u Upload) error {
+	r := s.begin(in)
+	if why := ignored(u.Key); why != "" {
+		r.note(ctx, "upload ignored", "", "key", u.Key, "why", why)
+		return nil
+	}
+	id := SubmissionID(u)
+	sub, _, err := r.load(ctx, id)
+	switch {
+	case err == nil && !sub.State.Terminal() && sub.Lease != nil && r.clock.Now().Before(sub.Lease.Until):
+		return nil // delivered again while it is being worked on
+	case err == nil:
+		return r.proceed(ctx, id, true)
+	case !errors.Is(err, batch.ErrNotFound):
+		return err
+	}
+	if err := r.open(ctx, id, "upload", u); err != nil {
+		return err
+	}
+	return r.proceed(ctx, id, true)
+}
+
+// open makes the submission's state exist: the marker first, so that the tick
+// finds what this invocation may not live to finish.
+func (r *submitRun) open(ctx context.Context, id, kind string, u Upload) error {
+	if err := r.mark(ctx, id, u); err != nil {
+		return err
+	}
+	now := r.clock.Now().UTC()
+	fresh := &Submission{
+		Version: StateVersion, ID: id, Kind: kind, Upload: u, State: Preparing,
+		Parts: []Part{}, CreatedAt: now,
+	}
+	_, landed, err := r.store(ctx, fresh, batch.Condition{IfAbsent: true})
+	if landed {
+		r.note(ctx, "upload accepted", id, "key", u.Key, "version", u.VersionID, "bytes", u.Size)
+		return nil
+	}
+	if errors.Is(err, batch.ErrPrecondition) {
+		return nil // another delivery was quicker
+	}
+	return err
+}
+
+// ignored says why an object is not an upload; empty if it is one.
+func ignored(key string) string {
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	switch {
+	case name == "":
+		return "folder marker"
+	case name == workload.FileName:
+		return "settings"
+	case name[0] == '_' || name[0] == '.':
+		return "name begins with " + name[:1]
+	}
+	return ""
+}
+
+// Continue carries a submission on from wherever it stands.
+func (s *Submit) Continue(ctx context.Context, in Invocation, id string) error {
+	r := s.begin(in)
+	_, _, err := r.load(ctx, id)
+	if errors.Is(err, batch.ErrNotFound) {
+		return r.reopen(ctx, id)
+	}
+	if err != nil {
+		return err
+	}
+	return r.proceed(ctx, id, false)
+}
+
+// reopen makes the state of a submission from its marker: the invocation that
+// put the marker died before it could.
+func (r *submitRun) reopen(ctx context.Context, id string) error {
+	u, err := r.marked(ctx, id)
+	if errors.Is(err, batch.ErrNotFound) {
+		return nil // neither state nor marker: nothing was ever accepted
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.open(ctx, id, "upload", u); err != nil {
+		return err
+	}
+	return r.proceed(ctx, id, false)
+}
+
+// proceed does the submission's next steps under its lease. intake is true for
+// the news of an upload, which may be dropped if somebody is at work already;
+// any other message comes back later.
+func (r *submitRun) proceed(ctx context.Context, id string, intake bool) error {
+	h, err := r.take(ctx, id)
+	if errors.Is(err, errBusy) {
+		if intake {
+			return nil
+		}
+		return r.later(ctx, r.uploads, Message{Do: DoContinue, Submission: id}, id)
+	}
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		// It has ended; what its end left behind is collect's to remove.
+		return r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: id}, 0)
+	}
+	delay, excused, err := r.steps(ctx, h)
+	if errors.Is(err, errLost) {
+		return nil
+	}
+	if err != nil && !batch.Passing(err) {
+		return err // the lease runs out, the stall stays counted
+	}
+	if err != nil {
+		delay, excused = 30*time.Second, true
+		r.note(ctx, "put off", id, "error", err)
+	}
+	if err := h.release(ctx, excused); errors.Is(err, errLost) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return r.wake(ctx, h, delay)
+}
+
+// noDelay says that nothing is left for Submit to do under the lease.
+const noDelay = time.Duration(-1)
+
+// steps works until the slice is over or nothing is left to do under the
+// lease. delay is after how long it goes on; noDelay if it need not.
+func (r *submitRun) steps(ctx context.Context, h *hold) (delay time.Duration, excused bool, err error) {
+	if h.Ending != nil || h.State == Collecting {
+		return noDelay, true, nil
+	}
+	if h.ModelID == "" {
+		delay, err := r.resolve(ctx, h)
+		if err != nil || delay != noDelay || h.Ending != nil {
+			return delay, true, err
+		}
+	}
+	if h.Stop && !h.Prepared {
+		return noDelay, true, h.end(ctx, Ending{State: StoppedEnd, Reason: "stopped before anything was run"})
+	}
+	if !h.Prepared {
+		err := r.prepare(ctx, h)
+		if errors.Is(err, errSliceOver) {
+			return 0, h.Stalls == 0, nil
+		}
+		if err != nil || h.Ending != nil {
+			return noDelay, true, err
+		}
+	}
+	return r.onDemand(ctx, h)
+}
+
+// end decides how the submission ends; collect does the rest.
+func (h *hold) end(ctx context.Context, e Ending) error {
+	return h.progress(ctx, func(s *Submission) error {
+		if s.Ending == nil {
+			s.Ending = &e
+		}
+		return nil
+	})
+}
+
+// wake sends the messages that carry a submission on after its lease was
+// released: to ourselves after delay, to the dispatcher if parts wait for
+// slots, to collect if something has ended.
+func (r *submitRun) wake(ctx context.Context, h *hold, delay time.Duration) error {
+	if h.Ending == nil && delay != noDelay {
+		if err := r.send(ctx, r.uploads, Message{Do: DoContinue, Submission: h.ID}, delay); err != nil {
+			return err
+		}
+	}
+	if needsCollect(h.Submission) {
+		if err := r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: h.ID}, 0); err != nil {
+			return err
+		}
+	}
+	if needsSlots(h.Submission) {
+		return r.dispatch(ctx, h.QuotaKey)
+	}
+	return nil
+}
+
+// needsCollect: something has ended, or the submission's end is decided.
+func needsCollect(s *Submission) bool {
+	return s.Ending != nil || s.State == Collecting ||
+		s.any(func(p *Part) bool { return p.Status == PartEnded })
+}
+
+// needsSlots: parts wait for the dispatcher, be it to be created or, in a
+// stopped submission, to be settled.
+func needsSlots(s *Submission) bool {
+	return s.Prepared && s.QuotaKey != "" && s.any(func(p *Part) bool {
+		return p.How == ByJob && (p.Status == PartWaiting || p.Status == PartCreating)
+	})
+}
+
+// later sends m again when the lease that stands in its way has run out.
+func (r *run) later(ctx context.Context, q Queue, m Message, id string) error {
+	s, _, err := r.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	delay := time.Second
+	if s.Lease != nil {
+		delay += s.Lease.Until.Sub(r.clock.Now())
+	}
+	return r.send(ctx, q, m, delay)
+}
+
+// Stop stops a submission: what is running is stopped, nothing more starts,
+// what there is gets collected.
+func (s *Submit) Stop(ctx context.Context, in Invocation, id string) error {
+	r := s.begin(in)
+	sub, err := r.update(ctx, id, func(s *Submission) error {
+		if s.Stop {
+			return errUnchanged
+		}
+		s.Stop = true
+		return nil
+	})
+	if errors.Is(err, batch.ErrNotFound) {
+		r.note(ctx, "unknown submission", id, "do", DoStop)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if sub.State.Terminal() {
+		return nil
+	}
+	if err := r.stopJobs(ctx, sub); err != nil {
+		return err
+	}
+	if needsSlots(sub) {
+		if err := r.dispatch(ctx, sub.QuotaKey); err != nil {
+			return err
+		}
+	}
+	return r.proceed(ctx, id, false)
+}
+
+// stopJobs asks for the end of every job of the submission that has an ARN.
+func (r *submitRun) stopJobs(ctx context.Context, s *Submission) error {
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		if p.How != ByJob || p.JobARN == "" || partRank[p.Status] >= partRank[PartEnded] {
+			continue
+		}
+		if err := r.jobs.Stop(ctx, p.JobARN); err != nil && !errors.Is(err, batch.ErrConflict) {
+			return fmt.Errorf("stop job %s: %w", p.JobARN, err)
+		}
+		r.note(ctx, "job stopped", s.ID, "job", p.JobARN)
+	}
+	return nil
+}
