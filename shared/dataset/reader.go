@@ -1,9 +1,17 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
+
+// ErrHeader: the header of a table cannot be used, so none of its rows can.
+// It is the one thing in an upload that a reader returns as an error.
+var ErrHeader = errors.New("unusable header")
+
+// ErrFormat: there is no reader for the format.
+var ErrFormat = errors.New("no reader for this format")
 
 // Options are what a reader must know beside the format.
 type Options struct {
@@ -12,6 +20,13 @@ type Options struct {
 	IDColumn string
 	// MaxRow overrides the constant of this name, for tests; 0 keeps it.
 	MaxRow int
+}
+
+func (o Options) maxRow() int {
+	if o.MaxRow > 0 {
+		return o.MaxRow
+	}
+	return MaxRow
 }
 
 // Reader yields the rows of an upload.
@@ -27,5 +42,72 @@ type Reader interface {
 // New makes a reader of the upload's decompressed bytes from at.Off on: r
 // begins there.
 func New(f Format, r io.Reader, at Position, opt Options) (Reader, error) {
-	return nil, fmt.Errorf("rows in format %q cannot be read yet", f)
+	if at.Row < 0 || at.Line < 0 || at.Off < 0 {
+		return nil, fmt.Errorf("read rows in format %s: negative position %+v", f, at)
+	}
+	at.Row, at.Line = max(at.Row, 1), max(at.Line, 1)
+	switch f {
+	case Native, Prompt, JSONL:
+		return newLines(f, r, at, opt), nil
+	case JSON:
+		return newArray(r, at, opt), nil
+	case CSV:
+		return newTable(',', r, at, opt)
+	case TSV:
+		return newTable('\t', r, at, opt)
+	case Text:
+		return newDocument(r, at, opt), nil
+	}
+	return nil, fmt.Errorf("read rows in format %q: %w", f, ErrFormat)
+}
+
+// defaultIDs are the names under which ids are looked for, in this order.
+var defaultIDs = []string{"recordId", "custom_id", "id"}
+
+// identity finds the id of each row.
+type identity struct {
+	names   []string
+	scratch []byte
+	bad     Bad
+}
+
+func newIdentity(column string) identity {
+	if column != "" {
+		return identity{names: []string{column}}
+	}
+	return identity{names: defaultIDs}
+}
+
+// set gives the row its id, or says why it cannot have it.
+func (d *identity) set(row *Row) *Bad {
+	for _, name := range d.names {
+		v, ok := row.Lookup(name)
+		if !ok || v.Null() {
+			continue
+		}
+		id := v.Raw
+		if v.Text {
+			if len(id) == 0 {
+				return nil
+			}
+			d.scratch = v.AppendJSON(d.scratch[:0])
+			id = d.scratch
+		}
+		if c := id[0]; c != '"' && c != '-' && (c < '0' || c > '9') {
+			d.bad = Bad{Code: CodeBadID, Reason: fmt.Sprintf("the id in %q is neither text nor a number", name)}
+			return &d.bad
+		}
+		if len(id) > MaxID {
+			d.bad = Bad{Code: CodeIDTooLong, Reason: fmt.Sprintf("the id in %q has %d bytes, the limit is %d", name, len(id), MaxID)}
+			return &d.bad
+		}
+		row.ID = id
+		return nil
+	}
+	return nil
+}
+
+// tooLarge is the verdict on a row over the limit.
+func tooLarge(size int64, limit int) Bad {
+	return Bad{Code: CodeRowTooLarge, Reason: fmt.Sprintf("the row has %d bytes, the limit is %d", size, limit)}
 }

@@ -1,8 +1,14 @@
 package dataset
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"path"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // HeadSize is how many of an upload's first bytes Recognise should be given
@@ -15,22 +21,187 @@ var (
 	ErrEmpty = errors.New("the upload is empty")
 	// ErrUnrecognised: neither name nor first bytes tell a format.
 	ErrUnrecognised = errors.New("unknown format")
-	// ErrTooLarge: a compressed upload is larger than its limit once unpacked.
-	ErrTooLarge = errors.New("too large once decompressed")
-	// ErrCorrupt: a compressed upload that cannot be unpacked.
-	ErrCorrupt = errors.New("broken compression")
 )
+
+// foreign are the first bytes of files that people drop and that are no text.
+var foreign = []struct{ magic, advice string }{
+	{"PK\x03\x04", "this is a zip archive or an Office file (Excel, Word); save tables as CSV in UTF-8"},
+	{"\xd0\xcf\x11\xe0", "this is an old Office file; save tables as CSV in UTF-8"},
+	{"PAR1", "Parquet cannot be read yet"},
+	{"%PDF-", "PDF cannot be read yet"},
+	{"\x89PNG", "images cannot be read yet"},
+	{"\xff\xd8\xff", "images cannot be read yet"},
+	{"\xff\xfe", "the text is UTF-16; save it as UTF-8"},
+	{"\xfe\xff", "the text is UTF-16; save it as UTF-8"},
+	{"BZh", "bzip2 is not read; compress with gzip or zstd"},
+	{"\xfd7zXZ", "xz is not read; compress with gzip or zstd"},
+}
+
+// extensions are the formats that a name tells alone. JSON lines are told
+// apart by their first rows.
+var extensions = map[string]Format{
+	".csv": CSV, ".tsv": TSV, ".tab": TSV,
+	".txt": Text, ".md": Text, ".markdown": Text, ".html": Text, ".htm": Text,
+}
 
 // Recognise tells format and compression from the upload's name (key), its
 // first HeadSize bytes as stored, and the format that the workload declares
-// (empty for none).
+// (empty for none). What is declared holds, with one exception: an errors
+// file of an earlier run, whose rows carry "_error", is JSON lines.
 func Recognise(name string, head []byte, declared Format) (Format, Compression, error) {
-	return declared, Plain, ErrUnrecognised
+	packed := compression(head)
+	if packed != Plain {
+		head = unpackHead(head, packed)
+	}
+	ext := strings.ToLower(path.Ext(trimPacked(name)))
+	if f := foreignAdvice(head); f != "" {
+		return "", packed, fmt.Errorf("%w: %s", ErrUnrecognised, f)
+	}
+	body := bytes.TrimLeft(bytes.TrimPrefix(head, byteOrderMark), " \t\r\n")
+	if declared != "" && !declared.Known() {
+		return "", packed, fmt.Errorf("%w %q; known are %s", ErrUnrecognised, declared, FormatNames())
+	}
+	if len(body) == 0 {
+		if len(head) < HeadSize {
+			return declared, packed, ErrEmpty
+		}
+		if declared == "" {
+			return "", packed, fmt.Errorf("%w: the first %d bytes are blank; name the format in the workload", ErrUnrecognised, len(head))
+		}
+		return declared, packed, nil
+	}
+	rows := lookAhead(body)
+	if rows.failed {
+		if declared.Lines() {
+			return declared, packed, nil
+		}
+		if declared != "" {
+			return JSONL, packed, nil
+		}
+		return rows.format(), packed, nil
+	}
+	if declared != "" {
+		return declared, packed, nil
+	}
+	if f, ok := extensions[ext]; ok {
+		return f, packed, nil
+	}
+	switch body[0] {
+	case '[':
+		return JSON, packed, nil
+	case '{':
+		if ext == ".json" && !rows.firstWhole {
+			return JSON, packed, nil
+		}
+		return rows.format(), packed, nil
+	}
+	if ext == ".jsonl" || ext == ".ndjson" {
+		return rows.format(), packed, nil // the rows to come may be good
+	}
+	return "", packed, fmt.Errorf("%w: neither the name %q nor its first bytes tell how its rows are written; name the format in the workload, one of %s", ErrUnrecognised, path.Base(name), FormatNames())
 }
 
-// Decompress reads what r holds packed. It gives ErrTooLarge once more than
-// limit bytes have come out (0 for no limit), ErrCorrupt for packed bytes that
-// are broken, and the errors of r as they are.
-func Decompress(r io.Reader, c Compression, limit int64) (io.ReadCloser, error) {
-	return nil, ErrUnrecognised
+// FormatNames lists the formats for messages.
+func FormatNames() string {
+	names := make([]string, len(Formats))
+	for i, f := range Formats {
+		names[i] = string(f)
+	}
+	return strings.Join(names, ", ")
+}
+
+func foreignAdvice(head []byte) string {
+	for _, f := range foreign {
+		if bytes.HasPrefix(head, []byte(f.magic)) {
+			return f.advice
+		}
+	}
+	return ""
+}
+
+// trimPacked drops the ending that says how a file is packed.
+func trimPacked(name string) string {
+	for _, ending := range []string{".gz", ".gzip", ".zst", ".zstd"} {
+		if n := len(name) - len(ending); n > 0 && strings.EqualFold(name[n:], ending) {
+			return name[:n]
+		}
+	}
+	return name
+}
+
+// unpackHead unpacks as much as the beginning of a packed upload gives.
+func unpackHead(head []byte, c Compression) []byte {
+	r, err := Decompress(bytes.NewReader(head), c, 0)
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	// What can be had of a beginning ends in an error nearly always.
+	unpacked, _ := io.ReadAll(io.LimitReader(r, HeadSize))
+	return unpacked
+}
+
+// ahead is what the first rows of JSON lines tell.
+type ahead struct {
+	names      map[string]bool
+	failed     bool // the first row carries "_error"
+	firstWhole bool // the first line is a whole JSON value
+}
+
+// lookAhead reads the names of the first line that is an object.
+func lookAhead(body []byte) ahead {
+	var found ahead
+	for first := true; len(body) > 0; first = false {
+		line, rest, more := bytes.Cut(body, []byte{'\n'})
+		names, whole := memberNames(line)
+		if first {
+			found.firstWhole = whole || !more
+			found.failed = names[errorMember] && (whole || !more)
+		}
+		if names != nil && (whole || !more) {
+			found.names = names
+			return found
+		}
+		body = rest
+	}
+	return found
+}
+
+// memberNames reads the names of the object in line as far as it goes; nil if
+// it is none, whole if it is complete.
+func memberNames(line []byte) (names map[string]bool, whole bool) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(line), tokenOptions...)
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return nil, false
+	}
+	names = map[string]bool{}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return names, false
+		}
+		names[name.String()] = true
+		if err := d.SkipValue(); err != nil {
+			return names, false
+		}
+	}
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '}' {
+		return names, false
+	}
+	_, err := d.ReadToken()
+	return names, err == io.EOF
+}
+
+func (a ahead) format() Format {
+	switch {
+	case a.names["modelInput"]:
+		return Native
+	case a.names["custom_id"] && a.names["params"]:
+		return Anthropic
+	case a.names["custom_id"] && a.names["body"]:
+		return OpenAI
+	case a.names["prompt"]:
+		return Prompt
+	}
+	return JSONL
 }

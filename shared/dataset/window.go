@@ -1,0 +1,174 @@
+package dataset
+
+import (
+	"bytes"
+	"io"
+)
+
+// window is the part of a stream that a reader looks at: data() are the bytes
+// read and not yet consumed. It grows only as far as its users let a row grow.
+type window struct {
+	r          io.Reader
+	buf        []byte
+	start, end int
+	// off is the offset in the upload of the first byte of data().
+	off int64
+	// err is the error that ended the stream, io.EOF included.
+	err error
+}
+
+const windowSize = 256 << 10
+
+func newWindow(r io.Reader, off int64) *window {
+	return &window{r: r, off: off}
+}
+
+func (w *window) data() []byte { return w.buf[w.start:w.end] }
+
+// consume drops the first n bytes of data().
+func (w *window) consume(n int) {
+	w.start += n
+	w.off += int64(n)
+}
+
+// more reads at least one byte onto the end of data(), which may move. It
+// returns the error that ended the stream.
+func (w *window) more() error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.end == len(w.buf) {
+		if w.start > 0 && w.start >= len(w.buf)/2 || w.start == w.end {
+			w.end = copy(w.buf, w.data())
+			w.start = 0
+		}
+		if w.end == len(w.buf) {
+			grown := make([]byte, max(2*len(w.buf), windowSize))
+			w.end = copy(grown, w.data())
+			w.start = 0
+			w.buf = grown
+		}
+	}
+	for range 100 {
+		n, err := w.r.Read(w.buf[w.end:])
+		w.end += n
+		if err != nil {
+			w.err = err
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	w.err = io.ErrNoProgress
+	return w.err
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// skipMark consumes a byte order mark at the very start of the upload.
+func (w *window) skipMark() error {
+	if w.off != 0 {
+		return nil
+	}
+	for len(w.data()) < len(byteOrderMark) {
+		if !bytes.HasPrefix(byteOrderMark, w.data()) {
+			return nil
+		}
+		if err := w.more(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	if bytes.HasPrefix(w.data(), byteOrderMark) {
+		w.consume(len(byteOrderMark))
+	}
+	return nil
+}
+
+// line is a physical line found in a window.
+type line struct {
+	raw  []byte // without its end; the beginning only if cut
+	off  int64
+	size int64 // of the whole line, without its end
+	next int64 // offset of the line after it
+	cut  bool
+}
+
+// nextLine consumes a line. Of one longer than limit only the beginning is
+// kept. The line is valid until the window is used again.
+func (w *window) nextLine(limit int) (line, error) {
+	scanned := 0
+	for {
+		data := w.data()
+		if i := bytes.IndexByte(data[scanned:], '\n'); i >= 0 {
+			return w.takeLine(scanned+i, scanned+i+1, limit), nil
+		}
+		scanned = len(data)
+		if scanned > limit+1 { // one more for the CR of the line's end
+			return w.skipLine()
+		}
+		if err := w.more(); err == io.EOF {
+			if scanned == 0 {
+				return line{}, io.EOF
+			}
+			return w.takeLine(scanned, scanned, limit), nil
+		} else if err != nil {
+			return line{}, err
+		}
+	}
+}
+
+func (w *window) takeLine(size, whole, limit int) line {
+	raw := trimCR(w.data()[:size])
+	l := line{raw: raw, off: w.off, size: int64(len(raw)), next: w.off + int64(whole)}
+	if len(raw) > limit {
+		l.raw, l.cut = raw[:min(len(raw), MaxAsideRaw+1)], true
+	}
+	w.consume(whole)
+	return l
+}
+
+// skipLine consumes a line that is too large without keeping it.
+func (w *window) skipLine() (line, error) {
+	l := line{off: w.off, cut: true}
+	l.raw = bytes.Clone(w.data()[:min(len(w.data()), MaxAsideRaw+1)])
+	for {
+		data := w.data()
+		i := bytes.IndexByte(data, '\n')
+		if i >= 0 {
+			l.size = w.off + int64(i) - l.off
+			w.consume(i + 1)
+			break
+		}
+		w.consume(len(data))
+		if err := w.more(); err == io.EOF {
+			l.size = w.off - l.off
+			break
+		} else if err != nil {
+			return line{}, err
+		}
+	}
+	l.next = w.off
+	return l, nil
+}
+
+func trimCR(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		return b[:n-1]
+	}
+	return b
+}
+
+// blank reports whether b is nothing but spaces, tabs and returns.
+func blank(b []byte) bool {
+	for _, c := range b {
+		if c != ' ' && c != '\t' && c != '\r' {
+			return false
+		}
+	}
+	return true
+}
