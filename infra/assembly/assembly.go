@@ -46,6 +46,7 @@ func Normalise(template []byte, stackName string) ([]byte, error) {
 			return nil, fmt.Errorf("template of %s: function %s is called %q and has the package %v: cannot name its package", stackName, id, name, code["S3Key"])
 		}
 		code["S3Key"] = short + ".zip"
+		delete(resource, "Metadata") // where the package lies in this cdk.out; sam local invoke reads it there
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

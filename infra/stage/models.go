@@ -4,95 +4,83 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/model"
 )
 
-// Resource is one ARN that a model needs in a policy. Members that are empty
-// stand for the stack's own partition, region and account.
+// Resource is one thing that a model needs in a policy.
 type Resource struct {
-	// ARN is set where the stage gave a whole ARN.
+	// ARN is set where the stage gave a whole ARN; the other members then
+	// say nothing of its text.
 	ARN string
 	// AnyRegion: the model behind a profile runs in the regions of the
-	// profile's geography, a list that the service extends.
+	// profile's geography, a list that the service extends. Else it is the
+	// stack's region.
 	AnyRegion bool
-	// Account: the resource belongs to the stack's account (profiles); else
-	// to nobody (foundation models).
+	// Account: the resource belongs to the stack's account (profiles), not to
+	// the service (foundation models).
 	Account bool
 	// Path is the ARN's last part, as inference-profile/us.amazon.nova-lite-v1:0.
 	Path string
 	// Profile: the resource is an inference profile or the model behind one.
-	// Bedrock asks the batch role for InvokeModel only for these.
+	// Bedrock asks the role of a job for InvokeModel only for these.
 	Profile bool
 }
 
-// providers are the first labels of base model ids. An id whose first label
-// is none of them and whose second is one is an inference profile's: labels of
-// geographies (us, eu, apac, global ...) are added more often than providers.
-var providers = []string{
-	"anthropic", "amazon", "meta", "mistral", "cohere", "deepseek", "qwen", "openai", "ai21", "google",
-	"minimax", "moonshot", "moonshotai", "nvidia", "zai", "writer", "twelvelabs", "stability", "luma",
-}
-
 // Resources gives what the roles must be allowed to call for the models of
-// the stage, in a stable order and without repetition.
+// the stage, in the order of the list and without repetition. The settings
+// must have passed Validate.
 func (s Settings) Resources() []Resource {
 	var all []Resource
-	add := func(r ...Resource) {
-		for _, r := range r {
+	for _, m := range s.Models {
+		needed, err := resources(m)
+		if err != nil {
+			panic(fmt.Sprintf("settings were not validated: %v", err))
+		}
+		for _, r := range needed {
 			if !slices.Contains(all, r) {
 				all = append(all, r)
 			}
 		}
 	}
-	for _, m := range s.Models {
-		if strings.HasPrefix(m, "arn:") {
-			add(arnResources(m)...)
-			continue
-		}
-		first, rest, _ := strings.Cut(m, ".")
-		second, _, _ := strings.Cut(rest, ".")
-		switch {
-		case !slices.Contains(providers, first) && slices.Contains(providers, second):
-			add(Resource{Account: true, Path: "inference-profile/" + m, Profile: true},
-				Resource{AnyRegion: true, Path: "foundation-model/" + rest, Profile: true})
-		default:
-			add(Resource{Path: "foundation-model/" + m})
-		}
-	}
 	return all
 }
 
-func arnResources(arn string) []Resource {
-	kind, id, _ := strings.Cut(arn[strings.LastIndex(arn, ":"+resourceKind(arn)+"/")+1:], "/")
-	r := Resource{ARN: arn, Profile: strings.HasSuffix(kind, "inference-profile")}
-	if kind == "inference-profile" {
-		_, base, _ := strings.Cut(id, ".")
-		return []Resource{r, {AnyRegion: true, Path: "foundation-model/" + base, Profile: true}}
+// resources reads one entry of the list of models. A * at the end stays at
+// the end of each resource.
+func resources(entry string) ([]Resource, error) {
+	prefix, wild := strings.CutSuffix(entry, "*")
+	if strings.ContainsRune(prefix, '*') {
+		return nil, fmt.Errorf("%q: a * stands at the end or not at all", entry)
 	}
-	return []Resource{r}
-}
-
-func resourceKind(arn string) string {
-	kind, err := parseModelARN(arn)
+	id, err := model.Parse(prefix)
 	if err != nil {
-		return ""
+		return nil, err
 	}
-	return kind
+	if wild && !known(id) {
+		return nil, fmt.Errorf("%q allows too much: name the provider, with the geography before it where there is one, as anthropic.* or us.amazon.*", entry)
+	}
+	star := ""
+	if wild {
+		star = "*"
+	}
+	r := Resource{Path: string(id.Resource) + "/" + prefix + star}
+	if strings.HasPrefix(entry, "arn:") {
+		r = Resource{ARN: entry}
+	}
+	switch id.Resource {
+	case model.ApplicationProfile:
+		r.Profile, r.Account = true, r.ARN == ""
+	case model.InferenceProfile:
+		r.Profile, r.Account = true, r.ARN == ""
+		return []Resource{r, {AnyRegion: true, Path: string(model.FoundationModel) + "/" + id.Base + star, Profile: true}}, nil
+	}
+	return []Resource{r}, nil
 }
 
-// parseModelARN checks that an ARN is of a kind that batch jobs accept and
-// gives that kind.
-func parseModelARN(arn string) (kind string, err error) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[2] != "bedrock" {
-		return "", fmt.Errorf("%q is not an ARN of a Bedrock model", arn)
-	}
-	kind, id, _ := strings.Cut(parts[5], "/")
-	switch kind {
-	case "foundation-model", "inference-profile", "application-inference-profile", "custom-model":
-		if id == "" {
-			return "", fmt.Errorf("%q names no model", arn)
-		}
-		return kind, nil
-	}
-	return "", fmt.Errorf("%q is of kind %s, which batch jobs do not accept (foundation-model, inference-profile, application-inference-profile and custom-model are)", arn, kind)
+// known: the text before the * goes as far as a provider, so that it allows
+// one provider's models at most.
+func known(id model.ID) bool {
+	whole, err := model.Parse("geography." + id.Provider + ".model")
+	return err == nil && id.Provider != "" && whole.Geography != ""
 }

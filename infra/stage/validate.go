@@ -15,7 +15,6 @@ const maxPrefix = 30
 
 var (
 	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	modelPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]*\*?$`)
 	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	boundaryPattern = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/.+$`)
 	tagPattern      = regexp.MustCompile(`^[\pL\pZ\pN_.:/=+@-]*$`)
@@ -38,13 +37,9 @@ func (s Settings) Validate() error {
 
 	check(len(s.Models) > 0, "models is empty: list at least one model, for the roles allow exactly what is listed")
 	for i, m := range s.Models {
-		check(modelPattern.MatchString(m), "models[%d] is %q: not a model id, inference profile id or ARN", i, m)
-		check(strings.TrimSuffix(m, "*") != "", "models[%d] allows every model; name at least a provider, as anthropic.*", i)
+		_, err := resources(m)
+		check(err == nil, "models[%d]: %v", i, err)
 		check(!slices.Contains(s.Models[:i], m), "models[%d] is %q, which is listed before", i, m)
-		if strings.HasPrefix(m, "arn:") {
-			_, err := parseModelARN(m)
-			check(err == nil, "models[%d]: %v", i, err)
-		}
 	}
 	for i, e := range s.Emails {
 		a, err := mail.ParseAddress(e)

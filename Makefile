@@ -1,0 +1,80 @@
+# The functions are built as AWS Lambda runs them: static, without the parts
+# of the runtime library that Lambda does not use (a third of the size), and
+# the same bytes from the same source wherever it lies.
+STAGE      ?= dev
+GO         ?= go
+FUNCTIONS  := submit collect
+GOFLAGS_FN := -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+ARCH       := $(or $(shell sed -n 's/^architecture: *//p' infra/stages/$(STAGE).yaml 2>/dev/null),arm64)
+FN_GOARCH  := $(if $(filter x86_64,$(ARCH)),amd64,$(ARCH))
+TEMPLATE   := infra/template/bedrock-batch.template.json
+DIST       := dist
+
+# Synth runs on the Node.js that package.json pins if make node has fetched
+# it, else on the one in PATH.
+NODE       := $(firstword $(wildcard $(CURDIR)/node_modules/node/bin/node) node)
+SYNTH_ENV  := JSII_NODE=$(NODE) JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20
+CDK        := $(SYNTH_ENV) CDK_DISABLE_CLI_TELEMETRY=true $(NODE) node_modules/aws-cdk/bin/cdk
+
+DEMO_FLAGS  ?=
+LOCAL_FLAGS ?=
+SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
+
+.DEFAULT_GOAL := help
+.PHONY: help demo local build build-local check test synth deploy diff node lint fmt clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build-local ## see it all on this machine: uploads in, jobs, results, notices (no AWS account)
+	@.build/demo $(SERVICES) $(DEMO_FLAGS)
+
+local: build-local ## keep the same services running to play with; flags in LOCAL_FLAGS=
+	@.build/local $(SERVICES) $(LOCAL_FLAGS)
+
+build: ## build the functions, for Lambda into dist/ and for this machine into dist/local/
+	@set -e; for f in $(FUNCTIONS); do \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$(FN_GOARCH) $(GO) build $(GOFLAGS_FN) -o $(DIST)/$$f/bootstrap ./functions/$$f; \
+	  CGO_ENABLED=0 $(GO) build $(GOFLAGS_FN) -o $(DIST)/local/$$f/bootstrap ./functions/$$f; \
+	  chmod 755 $(DIST)/$$f/bootstrap $(DIST)/local/$$f/bootstrap; \
+	done
+
+build-local:
+	@set -e; for f in $(FUNCTIONS); do \
+	  CGO_ENABLED=0 $(GO) build $(GOFLAGS_FN) -o $(DIST)/local/$$f/bootstrap ./functions/$$f; \
+	  chmod 755 $(DIST)/local/$$f/bootstrap; \
+	done
+	@cd local && $(GO) build -o ../.build/ ./cmd/...
+
+check: ## the quick checks for daily work: functions, shared, cmd
+	@$(GO) run ./.ci/stages check
+
+test: ## everything: unit, contracts, CDK app, local services, end to end
+	@$(GO) run ./.ci/stages test $(STAGES)
+
+synth: build ## write cdk.out/ and refresh the golden template (Node.js, but no CDK command line)
+	@$(GO) build -o .build/infra ./infra
+	@rm -rf cdk.out
+	@$(SYNTH_ENV) .build/infra -stage $(STAGE) -dist $(DIST) $(if $(filter dev,$(STAGE)),-golden $(TEMPLATE))
+
+deploy: node_modules/.package-lock.json build ## deploy a stage to the AWS account of your credentials (STAGE=dev)
+	@$(CDK) deploy -c stage=$(STAGE)
+
+diff: node_modules/.package-lock.json build ## compare a stage with what is deployed (STAGE=dev)
+	@$(CDK) diff -c stage=$(STAGE)
+
+node: node_modules/.package-lock.json ## fetch the pinned CDK command line and Node.js into node_modules/
+
+node_modules/.package-lock.json: package-lock.json
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+lint: ## go vet and gofmt over everything
+	@$(GO) vet ./... && (cd local && $(GO) vet ./...)
+	@test -z "$$(gofmt -l .ci cmd functions infra local shared | tee /dev/stderr)"
+
+fmt: ## format the Go code
+	@gofmt -w .ci cmd functions infra local shared
+
+clean: ## remove what was built (data of make local stays in .local/)
+	@rm -rf $(DIST) cdk.out .build
