@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -149,16 +150,21 @@ func headerValue(r *http.Request, name string) string {
 }
 
 func canonicalQuery(raw string) string {
-	var pairs []string
-	for _, pair := range strings.Split(raw, "&") {
-		if pair == "" {
+	type pair struct{ name, value string }
+	var pairs []pair
+	for _, text := range strings.Split(raw, "&") {
+		if text == "" {
 			continue
 		}
-		name, value, _ := strings.Cut(pair, "=")
-		pairs = append(pairs, escape(unescape(name), false)+"="+escape(unescape(value), false))
+		name, value, _ := strings.Cut(text, "=")
+		pairs = append(pairs, pair{escape(unescape(name), false), escape(unescape(value), false)})
 	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, "&")
+	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.value, b.value)) })
+	texts := make([]string, len(pairs))
+	for i, p := range pairs {
+		texts[i] = p.name + "=" + p.value
+	}
+	return strings.Join(texts, "&")
 }
 
 func unescape(s string) string {
