@@ -5,27 +5,218 @@ package prompt
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
+// ErrShape: rows of this format cannot become records of the invocation that
+// the workload asks for.
+var ErrShape = errors.New("cannot be rendered")
+
 // Renderer makes modelInputs. It is not safe for concurrent use.
-type Renderer struct{}
+type Renderer struct {
+	native bool
+	// bare: there is no template, the one piece is the row's own prompt.
+	bare   bool
+	pieces []span
+	// before and behind stand around the text of each prompt.
+	before, behind []byte
+	bad            dataset.Bad
+}
+
+// span is a piece of the template ready to be written into a JSON string.
+type span struct {
+	piece
+	escaped []byte // of literal text, or of what the piece writes as text
+	plain   []byte // of a doubled name, what it writes where it is a name
+	blank   bool
+}
 
 // NewRenderer prepares the rendering of rows of format f under the settings w.
+// Native rows pass as they are. All others are rendered as Converse bodies:
+// by the template if there is one, else from what stands under "prompt", and
+// text documents from their content.
 func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
-	return nil, errors.New("not written")
+	if f == dataset.Native {
+		return &Renderer{native: true}, nil
+	}
+	if f == dataset.OpenAI || f == dataset.Anthropic {
+		return nil, fmt.Errorf("rows in format %s: %w", f, ErrShape)
+	}
+	if w.Invocation == workload.InvokeModel {
+		return nil, fmt.Errorf("rows in format %s with invocation %s: %w, only native rows can", f, w.Invocation, ErrShape)
+	}
+	r := &Renderer{}
+	template := w.TemplateText()
+	if template == "" {
+		r.bare = true
+		name := "prompt"
+		if f == dataset.Text {
+			name = "content"
+		}
+		r.pieces = []span{{piece: piece{name: name, firm: true}}}
+	} else {
+		for _, p := range split(template) {
+			r.pieces = append(r.pieces, prepare(p))
+		}
+	}
+	if f == dataset.Text {
+		for _, p := range r.pieces {
+			if p.firm && !p.doubled && p.name != "content" {
+				return nil, fmt.Errorf("prompt template: a text document has no %q, only \"content\"; write {{%s}} for a literal {%s}: %w", p.name, p.name, p.name, ErrShape)
+			}
+		}
+	}
+	r.before = []byte(`{"messages":[{"role":"user","content":[{"text":"`)
+	r.behind = behind(w)
+	return r, nil
+}
+
+func prepare(p piece) span {
+	s := span{piece: p, escaped: escape(p.written())}
+	if p.name == "" {
+		s.blank = dataset.Value{Raw: []byte(p.text), Text: true}.Blank()
+	}
+	if p.doubled {
+		s.plain = escape(p.literal())
+	}
+	return s
+}
+
+func escape(s string) []byte {
+	return dataset.Value{Raw: []byte(s), Text: true}.AppendEscaped(nil)
+}
+
+// behind is what follows a prompt in the body of a Converse request.
+func behind(w workload.Workload) []byte {
+	dst := []byte(`"}]}]`)
+	if system := w.SystemText(); system != "" {
+		dst = append(dst, `,"system":[{"text":"`...)
+		dst = append(dst, escape(system)...)
+		dst = append(dst, `"}]`...)
+	}
+	if i := w.Inference; i != nil {
+		config := make([]byte, 0, 128)
+		if i.MaxTokens != nil {
+			config = strconv.AppendInt(append(config, `,"maxTokens":`...), int64(*i.MaxTokens), 10)
+		}
+		if i.Temperature != nil {
+			config = strconv.AppendFloat(append(config, `,"temperature":`...), *i.Temperature, 'f', -1, 64)
+		}
+		if i.TopP != nil {
+			config = strconv.AppendFloat(append(config, `,"topP":`...), *i.TopP, 'f', -1, 64)
+		}
+		if len(i.StopSequences) > 0 {
+			config = append(config, `,"stopSequences":[`...)
+			for n, s := range i.StopSequences {
+				if n > 0 {
+					config = append(config, ',')
+				}
+				config = append(append(append(config, '"'), escape(s)...), '"')
+			}
+			config = append(config, ']')
+		}
+		if len(config) > 0 {
+			dst = append(dst, `,"inferenceConfig":{`...)
+			dst = append(append(dst, config[1:]...), '}')
+		}
+	}
+	if len(w.Additional) > 0 {
+		dst = append(dst, `,"additionalModelRequestFields":`...)
+		dst = dataset.Value{Raw: w.Additional}.AppendJSON(dst)
+	}
+	return append(dst, '}')
 }
 
 // Append appends the row's modelInput to dst. A row that cannot be rendered
-// leaves dst as it was and says why.
+// leaves dst as it was and says why; the verdict is valid until the next
+// call. Text that stands in the row as a JSON string keeps its escapes.
 func (r *Renderer) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
+	if row.Bad != nil {
+		return dst, row.Bad
+	}
+	if r.native {
+		return append(dst, row.ModelInput...), nil
+	}
+	from, empty := len(dst), true
+	dst = append(dst, r.before...)
+	for i := range r.pieces {
+		p := &r.pieces[i]
+		if p.name == "" {
+			dst = append(dst, p.escaped...)
+			empty = empty && p.blank
+			continue
+		}
+		v, ok := row.Lookup(p.name)
+		ok = ok && !v.Null()
+		switch {
+		case ok && p.doubled:
+			dst = append(dst, p.plain...)
+			empty = false
+		case ok && r.bare && !v.String():
+			return dst[:from], r.reject(dataset.CodeNoPrompt, fmt.Sprintf("what stands under %q is no text", p.name))
+		case ok:
+			dst = v.AppendEscaped(dst)
+			empty = empty && v.Blank()
+		case p.firm:
+			return dst[:from], r.missing(p)
+		default:
+			dst = append(dst, p.escaped...)
+			empty = false
+		}
+	}
+	if empty {
+		return dst[:from], r.reject(dataset.CodeEmptyPrompt, "the prompt is empty")
+	}
+	dst = append(dst, r.behind...)
+	if size := len(dst) - from; size > dataset.MaxRow {
+		return dst[:from], r.reject(dataset.CodeRowTooLarge, fmt.Sprintf("the request made of the row has %d bytes, the limit is %d", size, dataset.MaxRow))
+	}
 	return dst, nil
 }
 
-// Invocation is the shape of the records that rows of format f become.
+func (r *Renderer) missing(p *span) *dataset.Bad {
+	if r.bare {
+		return r.reject(dataset.CodeNoPrompt, fmt.Sprintf("the row has no %q, and the workload has no prompt_template", p.name))
+	}
+	return r.reject(dataset.CodeNameMissing, fmt.Sprintf("the row has no %q, which the prompt template asks for; to have the text {%s} itself in the prompt write {{%s}}", p.name, p.name, p.name))
+}
+
+func (r *Renderer) reject(code, reason string) *dataset.Bad {
+	r.bad = dataset.Bad{Code: code, Reason: reason}
+	return &r.bad
+}
+
+// Names are the names that every row must have, in the order of the template,
+// each once; none for native rows. They can be compared with a table's header
+// before any row is read.
+func (r *Renderer) Names() []string {
+	var names []string
+	for i := range r.pieces {
+		if p := &r.pieces[i]; p.firm && !p.doubled && !slices.Contains(names, p.name) {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+// Invocation is the shape of the records that rows of format f become:
+// Converse for rendered prompts, InvokeModel for native rows unless the
+// workload says otherwise.
 func Invocation(w workload.Workload, f dataset.Format) batch.Invocation {
+	switch w.Invocation {
+	case workload.Converse:
+		return batch.Converse
+	case workload.InvokeModel:
+		return batch.InvokeModel
+	}
+	if f == dataset.Native {
+		return batch.InvokeModel
+	}
 	return batch.Converse
 }

@@ -1,0 +1,73 @@
+package workload
+
+import (
+	"fmt"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
+)
+
+// Check validates the merged settings for uploads of format f: that there is
+// a model and something to make prompts of, and that the keys go together.
+// All problems are reported at once, as Problems.
+func (w *Workload) Check(f dataset.Format) error {
+	var problems Problems
+	wrong := func(key, format string, args ...any) {
+		problems = append(problems, Problem{Key: key, Text: fmt.Sprintf(format, args...)})
+	}
+	if w.Model == "" {
+		wrong("model", "no model is set; name one in a %s at or above the upload", FileName)
+	}
+	if !f.Known() {
+		wrong("format", "%q is not one of %s", f, dataset.FormatNames())
+	}
+	if f == dataset.JSONL && w.TemplateText() == "" {
+		wrong("prompt_template", "the rows have neither \"prompt\" nor \"modelInput\", so a prompt_template must say what to ask")
+	}
+	if f != dataset.Native && w.Invocation == InvokeModel {
+		wrong("invocation", "%s is for native rows; rows in format %s are sent as %s", InvokeModel, f, Converse)
+	}
+	if text := pairOfQuotas(w.Quotas); text != "" {
+		wrong("quotas.max_records", "%s", text)
+	}
+	return problems.orNil()
+}
+
+// feature is a setting or format that this version knows and cannot serve.
+type feature struct {
+	key  string
+	used func(w *Workload, f dataset.Format) bool
+}
+
+// unsupported is the table of what is refused by name until it is built. A
+// feature is built when its line is gone.
+var unsupported = []feature{
+	{"format openai", func(_ *Workload, f dataset.Format) bool { return f == dataset.OpenAI }},
+	{"format anthropic", func(_ *Workload, f dataset.Format) bool { return f == dataset.Anthropic }},
+	{"format text", func(_ *Workload, f dataset.Format) bool { return f == dataset.Text }},
+	{"gather.quiet", func(w *Workload, _ dataset.Format) bool {
+		return w.Gather != nil && w.Gather.Quiet != nil && *w.Gather.Quiet != 0
+	}},
+	{"gather.expect", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && w.Gather.Expect != nil }},
+	{"gather.include", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && len(w.Gather.Include) > 0 }},
+	{"gather.exclude", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && len(w.Gather.Exclude) > 0 }},
+	{"limits.max_estimated_cost_usd", func(w *Workload, _ dataset.Format) bool {
+		return w.Limits != nil && w.Limits.MaxEstimatedCostUSD != nil
+	}},
+	{"models", func(w *Workload, _ dataset.Format) bool { return len(w.Models) > 0 }},
+	{"output.echo", func(w *Workload, _ dataset.Format) bool { return w.Echo() }},
+	{"output.csv", func(w *Workload, _ dataset.Format) bool { return w.CSV() }},
+	{"output.parquet", func(w *Workload, _ dataset.Format) bool { return w.Parquet() }},
+	{"output.json", func(w *Workload, _ dataset.Format) bool { return w.JSON() }},
+}
+
+// Unsupported names the settings and the format that this version cannot
+// serve yet, as Problems; nil if it can serve all.
+func Unsupported(w Workload, f dataset.Format) error {
+	var problems Problems
+	for _, feature := range unsupported {
+		if feature.used(&w, f) {
+			problems = append(problems, Problem{Key: feature.key, Text: "not supported by this version; take it out, or wait for a version that has it"})
+		}
+	}
+	return problems.orNil()
+}
