@@ -4,13 +4,13 @@ package sns
 import (
 	"context"
 	"encoding/json"
-	"maps"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/fault"
+	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
 )
 
 // API is the part of the SDK's client that a Topic uses.
@@ -24,23 +24,24 @@ type Topic struct {
 	arn string
 }
 
+var _ pipeline.Topic = (*Topic)(nil)
+
 // New makes a Topic from the SDK's configuration.
 func New(cfg aws.Config, arn string) *Topic { return Over(sns.NewFromConfig(cfg), arn) }
 
 // Over makes a Topic over a client.
 func Over(api API, arn string) *Topic { return &Topic{api: api, arn: arn} }
 
-// Publish sends body to the subscribers and email, a readable text, to those
-// who subscribed by e-mail; an empty email sends them body too. Subject is the
-// e-mail's, ASCII under 100 characters, or empty. Attributes are sent as
-// strings, those with an empty value not at all.
+// Publish implements pipeline.Topic: JSON for all subscribers, Email, a
+// readable text, for those who subscribed by e-mail (JSON too if it is empty).
+// Attributes are sent as strings, those with an empty value not at all.
 //
-// Publishing is not idempotent: after batch.ErrUnavailable, and after a retry
-// inside, the notice may have been sent, or sent twice.
-func (t *Topic) Publish(ctx context.Context, subject, body, email string, attributes map[string]string) error {
-	variants := map[string]string{"default": body}
-	if email != "" {
-		variants["email"] = email
+// It is not idempotent: after batch.ErrUnavailable, and after a retry inside,
+// the notice may have been sent, or sent twice.
+func (t *Topic) Publish(ctx context.Context, p pipeline.Publication) error {
+	variants := map[string]string{"default": p.JSON}
+	if p.Email != "" {
+		variants["email"] = p.Email
 	}
 	message, err := json.Marshal(variants)
 	if err != nil {
@@ -51,15 +52,15 @@ func (t *Topic) Publish(ctx context.Context, subject, body, email string, attrib
 		Message:          aws.String(string(message)),
 		MessageStructure: aws.String("json"),
 	}
-	if subject != "" {
-		in.Subject = &subject
+	if p.Subject != "" {
+		in.Subject = &p.Subject
 	}
-	for name, value := range maps.All(attributes) {
+	for name, value := range p.Attributes {
 		if value == "" {
 			continue // the service refuses empty values
 		}
 		if in.MessageAttributes == nil {
-			in.MessageAttributes = make(map[string]types.MessageAttributeValue, len(attributes))
+			in.MessageAttributes = make(map[string]types.MessageAttributeValue, len(p.Attributes))
 		}
 		in.MessageAttributes[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
 	}

@@ -33,7 +33,7 @@ func New(cfg aws.Config, url string) *Queue { return Over(sqs.NewFromConfig(cfg)
 // Over makes a Queue over a client.
 func Over(api API, url string) *Queue { return &Queue{api: api, url: url} }
 
-// Send puts a message onto the queue, to be received after the delay (whole
+// Send implements pipeline.Queue: the message is to be received after the delay (whole
 // seconds, rounded up; at most MaxDelay, more is batch.ErrInvalid). After
 // batch.ErrUnavailable it may have been sent; sent messages can arrive twice.
 func (q *Queue) Send(ctx context.Context, body []byte, delay time.Duration) error {
