@@ -52,7 +52,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		body, _, err := r.input.Get(ctx, key)
 		return body, err
 	}
-	w, folder, err := workload.Load(ctx, get, h.Upload.Key, r.base)
+	w, found, err := workload.Load(ctx, get, h.Upload.Key, r.base)
 	if batch.Passing(err) || errors.Is(err, batch.ErrAccess) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return noDelay, err
 	}
@@ -66,7 +66,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		return lookAgain, h.change(ctx, func(s *Submission) error { s.Looks++; return nil })
 	}
 	if w.Name == "" {
-		if w.Name = path.Base("/" + folder); w.Name == "/" || w.Name == "." {
+		if w.Name = path.Base("/" + found.Folder); w.Name == "/" || w.Name == "." {
 			w.Name = "default"
 		}
 	}
@@ -80,7 +80,11 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if h.Upload.Size == 0 {
 		return noDelay, h.reject(ctx, "the file is empty")
 	}
-	if limit := lower(w.Limits.MaxBytes, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
+	var own int64
+	if w.Limits != nil && w.Limits.MaxBytes != nil {
+		own = *w.Limits.MaxBytes
+	}
+	if limit := lower(own, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
 		return noDelay, h.reject(ctx, "the file has %d bytes, the limit is %d", h.Upload.Size, limit)
 	}
 	head, err := r.head(ctx, h.Upload)
@@ -94,7 +98,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
-	if err := workload.Unsupported(w, string(format)); err != nil {
+	if err := workload.Unsupported(w, format); err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
 	if compression != "" && h.Upload.Size > r.settings.MaxCompressedBytes {
@@ -104,7 +108,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		return noDelay, h.reject(ctx, "%v", err)
 	}
 	how := prompt.Invocation(w, format)
-	if err := id.Check(how, w.Family); err != nil {
+	if _, err := model.NewReader(how, familyOf(w, id)); err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
 	body, err := json.Marshal(w)
@@ -163,6 +167,15 @@ func version(u Upload) string {
 
 func (h *hold) reject(ctx context.Context, format string, args ...any) error {
 	return h.end(ctx, Ending{State: Rejected, Reason: fmt.Sprintf(format, args...)})
+}
+
+// familyOf is the family whose answers are read: the workload's word, else what
+// the model's id tells.
+func familyOf(w workload.Workload, id model.ID) model.Family {
+	if w.Family != "" {
+		return model.Family(w.Family)
+	}
+	return id.Family
 }
 
 // lower is the lower of two limits of which 0 means none.

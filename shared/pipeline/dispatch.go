@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
-	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/model"
 )
 

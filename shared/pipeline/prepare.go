@@ -117,7 +117,7 @@ func (p *preparing) read(ctx context.Context) error {
 		}
 		defer p.rows.Abort()
 	}
-	rows, err := dataset.New(p.h.Format, source, p.at, dataset.Options{IDColumn: p.w.IDColumn, Name: p.h.Upload.Key})
+	rows, err := dataset.New(p.h.Format, source, p.at, dataset.Options{IDColumn: p.w.IDColumn})
 	if err != nil {
 		return refusal(err.Error())
 	}
@@ -155,8 +155,7 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 			return nil
 		}
 		if err != nil {
-			var damaged *dataset.DamagedError
-			if errors.As(err, &damaged) {
+			if errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrTooLarge) {
 				return refusal(err.Error())
 			}
 			return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
@@ -164,7 +163,7 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		if row.Row > maxRows {
 			return refusal(fmt.Sprintf("the file has more than %d rows", int64(maxRows)))
 		}
-		item := part.Item{At: at, Next: rows.Position(), Index: part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, ID: row.ID}}
+		item := part.Item{At: at, Next: rows.Position(), Index: part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, Source: part.NoSource, ID: row.ID}}
 		at = item.Next
 		bad := row.Bad
 		if bad == nil {

@@ -310,3 +310,9 @@ func (r *run) paused(ctx context.Context) (bool, error) {
 	}
 	return true, nil
 }
+
+// Later reports whether err is no failure: the message it came from is to be
+// handled again after a while.
+func Later(err error) bool {
+	return batch.Passing(err) || errors.Is(err, batch.ErrPrecondition) || errors.Is(err, errBusy) || errors.Is(err, ErrNewer)
+}

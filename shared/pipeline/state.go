@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bedrock-batch/bedrock-batch/shared/answer"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
@@ -117,6 +118,8 @@ type PartCounts struct {
 	// Truncated and Refused count answers that stopped for that reason.
 	Truncated int64 `json:"truncated,omitempty"`
 	Refused   int64 `json:"refused,omitempty"`
+	// Merged: the final piece holds answers of several attempts.
+	Merged bool `json:"merged,omitempty"`
 }
 
 // Part is one staged file of records and what became of it.
@@ -217,6 +220,11 @@ type Submission struct {
 	// throttle without any of its parts getting on.
 	WaitSince  *time.Time `json:"waitSince,omitempty"`
 	Mismatches []string   `json:"mismatches,omitempty"`
+	// Errors are the most common errors among the rows that failed for good.
+	Errors []answer.ErrorCount `json:"errors,omitempty"`
+	// FinishedAt is set before anything is published: what is published
+	// again after a crash is the same.
+	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	NoticeID   string     `json:"noticeId,omitempty"`
 	CreatedAt  time.Time  `json:"createdAt"`
 	UpdatedAt  time.Time  `json:"updatedAt"`

@@ -16,7 +16,7 @@ import (
 // methods may be called for the same thing any number of times, at once and by
 // several invocations.
 type Submit struct {
-	core
+	core    core
 	jobs    batch.Jobs
 	model   batch.Model
 	jobRole string
@@ -62,6 +62,8 @@ func NewSubmit(o Options, jobs batch.Jobs, model batch.Model) *Submit {
 type submitRun struct {
 	*run
 	*Submit
+	// intake is set while the news of an upload is handled.
+	intake bool
 }
 
 func (s *Submit) begin(in Invocation) *submitRun {
@@ -78,18 +80,19 @@ func (s *Submit) Uploaded(ctx context.Context, in Invocation, u Upload) error {
 	}
 	id := SubmissionID(u)
 	sub, _, err := r.load(ctx, id)
+	r.intake = true
 	switch {
 	case err == nil && !sub.State.Terminal() && sub.Lease != nil && r.clock.Now().Before(sub.Lease.Until):
 		return nil // delivered again while it is being worked on
 	case err == nil:
-		return r.proceed(ctx, id, true)
+		return r.proceed(ctx, id)
 	case !errors.Is(err, batch.ErrNotFound):
 		return err
 	}
 	if err := r.open(ctx, id, "upload", u); err != nil {
 		return err
 	}
-	return r.proceed(ctx, id, true)
+	return r.proceed(ctx, id)
 }
 
 // open makes the submission's state exist: the marker first, so that the tick
@@ -131,14 +134,18 @@ func ignored(key string) string {
 // Continue carries a submission on from wherever it stands.
 func (s *Submit) Continue(ctx context.Context, in Invocation, id string) error {
 	r := s.begin(in)
-	_, _, err := r.load(ctx, id)
+	sub, _, err := r.load(ctx, id)
 	if errors.Is(err, batch.ErrNotFound) {
 		return r.reopen(ctx, id)
 	}
 	if err != nil {
 		return err
 	}
-	return r.proceed(ctx, id, false)
+	// Touched, the marker keeps the tick away for a while.
+	if err := r.touch(ctx, sub); err != nil {
+		return err
+	}
+	return r.proceed(ctx, id)
 }
 
 // reopen makes the state of a submission from its marker: the invocation that
@@ -154,16 +161,16 @@ func (r *submitRun) reopen(ctx context.Context, id string) error {
 	if err := r.open(ctx, id, "upload", u); err != nil {
 		return err
 	}
-	return r.proceed(ctx, id, false)
+	return r.proceed(ctx, id)
 }
 
-// proceed does the submission's next steps under its lease. intake is true for
-// the news of an upload, which may be dropped if somebody is at work already;
-// any other message comes back later.
-func (r *submitRun) proceed(ctx context.Context, id string, intake bool) error {
+// proceed does the submission's next steps under its lease. The news of an
+// upload may be dropped if somebody is at work already; any other message
+// comes back later.
+func (r *submitRun) proceed(ctx context.Context, id string) error {
 	h, err := r.take(ctx, id)
 	if errors.Is(err, errBusy) {
-		if intake {
+		if r.intake {
 			return nil
 		}
 		return r.later(ctx, r.uploads, Message{Do: DoContinue, Submission: id}, id)
@@ -243,15 +250,22 @@ func (r *submitRun) wake(ctx context.Context, h *hold, delay time.Duration) erro
 			return err
 		}
 	}
-	if needsCollect(h.Submission) {
+	// On a tick collect is woken in any case: a job may have ended unheard.
+	if needsCollect(h.Submission) || !r.intake && h.State == Running {
 		if err := r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: h.ID}, 0); err != nil {
 			return err
 		}
 	}
-	if needsSlots(h.Submission) {
-		return r.dispatch(ctx, h.QuotaKey)
+	if !needsSlots(h.Submission) {
+		return nil
 	}
-	return nil
+	if !r.intake {
+		// The marker may have been taken for an old one and removed.
+		if err := r.markWaiting(ctx, h.Submission); err != nil {
+			return err
+		}
+	}
+	return r.dispatch(ctx, h.QuotaKey)
 }
 
 // needsCollect: something has ended, or the submission's end is decided.
@@ -310,7 +324,7 @@ func (s *Submit) Stop(ctx context.Context, in Invocation, id string) error {
 			return err
 		}
 	}
-	return r.proceed(ctx, id, false)
+	return r.proceed(ctx, id)
 }
 
 // stopJobs asks for the end of every job of the submission that has an ARN.

@@ -1,0 +1,29 @@
+// Collect is the function behind the jobs queue: it turns what jobs wrote into
+// results and one notice.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/handler"
+)
+
+func main() {
+	log := handler.NewLog(os.Getenv(config.EnvLogLevel))
+	env, err := config.Read(config.CollectEnv)
+	if err != nil {
+		log.Error("read settings", "error", err)
+		os.Exit(1)
+	}
+	clients, err := bedrockbatch.Open(context.Background(), env, handler.Observer{Log: log})
+	if err != nil {
+		log.Error("open clients", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handler.NewCollect(clients.Collect(), clients.Jobs, log).Handle)
+}

@@ -1,0 +1,29 @@
+// Submit is the function behind the uploads queue: it turns uploads into parts
+// and jobs.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/handler"
+)
+
+func main() {
+	log := handler.NewLog(os.Getenv(config.EnvLogLevel))
+	env, err := config.Read(config.SubmitEnv)
+	if err != nil {
+		log.Error("read settings", "error", err)
+		os.Exit(1)
+	}
+	clients, err := bedrockbatch.Open(context.Background(), env, handler.Observer{Log: log})
+	if err != nil {
+		log.Error("open clients", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handler.NewSubmit(clients.Submit(), env.InputBucket, clients.Uploads, log).Handle)
+}

@@ -1,0 +1,68 @@
+package bedrockbatch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrock"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrockruntime"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/s3"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/sns"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/sqs"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
+)
+
+// Clients are the ports of a deployment, opened.
+type Clients struct {
+	AWS     aws.Config
+	Uploads *sqs.Queue
+	Jobs    *sqs.Queue
+	options pipeline.Options
+	env     config.Environment
+}
+
+// wall is the machine's clock.
+type wall struct{}
+
+func (wall) Now() time.Time { return time.Now() }
+
+// Open opens the clients of a deployment from its environment. Credentials,
+// region and endpoints come from the SDK's own settings.
+func Open(ctx context.Context, env config.Environment, observer pipeline.Observer) (*Clients, error) {
+	cfg, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load AWS configuration: %w", err)
+	}
+	var base workload.Workload
+	if len(env.Settings.Workload) > 0 {
+		if err := json.Unmarshal(env.Settings.Workload, &base); err != nil {
+			return nil, fmt.Errorf("%s: the default workload: %w", config.EnvSettings, err)
+		}
+	}
+	c := &Clients{AWS: cfg, Uploads: sqs.New(cfg, env.UploadsQueueURL), Jobs: sqs.New(cfg, env.JobsQueueURL), env: env}
+	c.options = pipeline.Options{
+		Deployment: env.Deployment, Settings: env.Settings, OutputBucket: env.OutputBucket, JobRole: env.JobRoleARN,
+		Workload: base, TempDir: os.TempDir(),
+		Input: s3.New(cfg, env.InputBucket, s3.Settings{}), Output: s3.New(cfg, env.OutputBucket, s3.Settings{}),
+		Uploads: c.Uploads, Jobs: c.Jobs, Clock: wall{}, Observer: observer,
+	}
+	return c, nil
+}
+
+// Submit is the submitting half over these clients.
+func (c *Clients) Submit() *pipeline.Submit {
+	return pipeline.NewSubmit(c.options, bedrock.New(c.AWS), bedrockruntime.New(c.AWS))
+}
+
+// Collect is the collecting half over these clients.
+func (c *Clients) Collect() *pipeline.Collect {
+	return pipeline.NewCollect(c.options, bedrock.New(c.AWS), sns.New(c.AWS, c.env.TopicARN))
+}

@@ -1,0 +1,31 @@
+package handler
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
+)
+
+// NewLog logs JSON lines to standard output, as Lambda takes them. level is
+// debug, info, warn or error; anything else is info.
+func NewLog(level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: l}))
+}
+
+// Observer logs what the pipeline tells.
+type Observer struct{ Log *slog.Logger }
+
+// Observe logs one event.
+func (o Observer) Observe(ctx context.Context, e pipeline.Event) {
+	attrs := e.Fields
+	if e.Submission != "" {
+		attrs = append([]any{"submission", e.Submission}, attrs...)
+	}
+	o.Log.InfoContext(ctx, e.Name, attrs...)
+}

@@ -1,0 +1,516 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/answer"
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
+)
+
+// finish brings a submission to its end: merge the attempts, compose the
+// results, publish, mark it ended. Every step may be taken again.
+func (r *collectRun) finish(ctx context.Context, h *hold) error {
+	for i := range h.Parts {
+		p := h.Parts[i]
+		if p.Attempt != 1 || p.Final != nil || p.Counts == nil {
+			continue
+		}
+		if r.sliceOver() {
+			return errSliceOver
+		}
+		if err := r.merge(ctx, h, p); err != nil {
+			return fmt.Errorf("merge part %d of submission %s: %w", p.N, h.ID, err)
+		}
+	}
+	if h.FinishedAt == nil {
+		now := r.clock.Now().UTC()
+		if err := h.progress(ctx, func(s *Submission) error {
+			if s.FinishedAt == nil {
+				s.FinishedAt = &now
+			}
+			s.account()
+			s.NoticeID = noticeID(s.ID)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	places, err := r.compose(ctx, h.Submission)
+	if err != nil {
+		return err
+	}
+	n := r.notice(h.Submission, places)
+	if err := r.summarise(ctx, h.Submission, n); err != nil {
+		return err
+	}
+	if err := r.publish(ctx, h, n); err != nil {
+		return err
+	}
+	if err := h.progress(ctx, func(s *Submission) error {
+		s.State = endState(s, n.Status)
+		s.Lease = nil
+		return nil
+	}); err != nil {
+		return err
+	}
+	r.note(ctx, "submission ended", h.ID, "status", n.Status, "total", n.Rows.Total, "answered", n.Rows.Answered,
+		"failed", n.Rows.Failed, "setAside", n.Rows.SetAside, "missing", n.Rows.Missing,
+		"inputTokens", n.Tokens.Input, "outputTokens", n.Tokens.Output, "seconds", int64(h.FinishedAt.Sub(h.CreatedAt).Seconds()))
+	return r.report(ctx, h.Submission)
+}
+
+// account closes the books: every row is answered, failed, set aside or
+// missing.
+func (s *Submission) account() {
+	rows := Rows{}
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		if p.Attempt != 1 {
+			continue
+		}
+		rows.Total += int64(p.Records + p.Aside)
+		rows.SetAside += int64(p.Aside)
+		if p.Final == nil {
+			rows.Missing += int64(p.Records) // never run
+			continue
+		}
+		rows.Answered += p.Final.Answered
+		rows.Failed += p.Final.Failed
+		rows.Missing += p.Final.Missing
+	}
+	if sum := rows.Answered + rows.Failed + rows.SetAside + rows.Missing; sum != rows.Total {
+		s.Mismatches = append(s.Mismatches, fmt.Sprintf("the rows do not add up: %d in parts, %d accounted for", rows.Total, sum))
+	}
+	s.Rows = rows
+}
+
+func endState(s *Submission, status string) State {
+	switch status {
+	case StatusSuperseded:
+		return Superseded
+	case StatusRejected:
+		return Rejected
+	case StatusStopped:
+		return StoppedEnd
+	case StatusFailed:
+		return FailedEnd
+	}
+	return Done
+}
+
+// pieces of a part's final results and errors.
+func (p *Part) resultsPiece(id string) string {
+	if p.Final != nil && p.Final.Merged {
+		return finalKey(id, p.N, "results.jsonl")
+	}
+	return answersKey(id, p.N, 1, "results.jsonl")
+}
+
+// merge makes a part's final pieces: where later attempts hold answers of its
+// rows they are put in their places, and what was never answered becomes lines
+// of errors.jsonl.
+func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
+	final := *p.Counts
+	final.Errors = 0
+	var common []answer.ErrorCount
+	if p.Counts.Failed+p.Counts.Missing > 0 {
+		later := h.retried(p)
+		merging := answer.Merging{FirstRow: p.FirstRow, LastRow: p.LastRow}
+		var open closers
+		defer open.close()
+		for _, q := range append([]*Part{&p}, later...) {
+			a := answer.Attempt{Number: q.Attempt}
+			var err error
+			if len(later) > 0 { // else the results stay as they are
+				if a.Results, err = open.add(r.output.Open(ctx, answersKey(h.ID, q.N, q.Attempt, "results.jsonl"), "", 0, batch.Whole)); err != nil {
+					return err
+				}
+			}
+			if a.Failed, err = open.add(r.output.Open(ctx, answersKey(h.ID, q.N, q.Attempt, "failed.jsonl"), "", 0, batch.Whole)); err != nil {
+				return err
+			}
+			merging.Attempts = append(merging.Attempts, a)
+		}
+		merging.Results = io.Discard
+		var results batch.Writer
+		if len(later) > 0 {
+			var err error
+			if results, err = r.output.Create(ctx, finalKey(h.ID, p.N, "results.jsonl")); err != nil {
+				return err
+			}
+			defer results.Abort()
+			merging.Results = results
+		}
+		failed, err := r.output.Create(ctx, finalKey(h.ID, p.N, "failed.jsonl"))
+		if err != nil {
+			return err
+		}
+		defer failed.Abort()
+		merging.Failed = failed
+		merged, err := answer.Merge(ctx, merging)
+		if err != nil {
+			return err
+		}
+		if results != nil {
+			wrote, err := results.Commit()
+			if err != nil {
+				return err
+			}
+			final.Merged, final.Results, final.Answered = true, wrote.Size, merged.Answered
+		}
+		if _, err := failed.Commit(); err != nil {
+			return err
+		}
+		final.Failed, final.Missing = merged.Failed, merged.Missing
+		common = merged.Errors
+		if final.Errors, err = r.errors(ctx, h, p); err != nil {
+			return err
+		}
+	}
+	return h.progress(ctx, func(s *Submission) error {
+		q := s.part(p.N, p.Attempt)
+		if q.Final != nil {
+			return errUnchanged
+		}
+		q.Final = &final
+		s.Errors = answer.AddErrors(s.Errors, common)
+		return nil
+	})
+}
+
+// retried are the parts of retry rounds that may hold rows of p.
+func (s *Submission) retried(p Part) []*Part {
+	var parts []*Part
+	for i := range s.Parts {
+		q := &s.Parts[i]
+		if q.Attempt > 1 && q.Counts != nil && q.FirstRow <= p.LastRow && q.LastRow >= p.FirstRow {
+			parts = append(parts, q)
+		}
+	}
+	return parts
+}
+
+// closers are readers to be closed together.
+type closers []io.Closer
+
+func (c *closers) add(r io.ReadCloser, err error) (io.Reader, error) {
+	if err != nil {
+		return nil, err
+	}
+	*c = append(*c, r)
+	return r, nil
+}
+
+func (c *closers) close() {
+	for _, x := range *c {
+		x.Close()
+	}
+}
+
+// errors writes a part's piece of errors.jsonl: the rows without an answer, in
+// the shape they were dropped in, so that they can be dropped again.
+func (r *collectRun) errors(ctx context.Context, h *hold, p Part) (int64, error) {
+	failed, err := r.output.Open(ctx, finalKey(h.ID, p.N, "failed.jsonl"), "", 0, batch.Whole)
+	if err != nil {
+		return 0, err
+	}
+	defer failed.Close()
+	w, err := r.output.Create(ctx, finalKey(h.ID, p.N, "errors.jsonl"))
+	if err != nil {
+		return 0, err
+	}
+	defer w.Abort()
+	o := &origins{collectRun: r, s: h.Submission, p: p}
+	defer o.close()
+	if _, err := answer.Errors(ctx, answer.Erring{Failed: failed, Origin: o.find, Errors: w}); err != nil {
+		return 0, err
+	}
+	wrote, err := w.Commit()
+	if err != nil {
+		return 0, err
+	}
+	if o.gone {
+		if err := h.change(ctx, func(s *Submission) error {
+			for _, m := range s.Mismatches {
+				if m == sourceGone {
+					return errUnchanged
+				}
+			}
+			s.Mismatches = append(s.Mismatches, sourceGone)
+			return nil
+		}); err != nil {
+			return 0, err
+		}
+	}
+	return wrote.Size, nil
+}
+
+const sourceGone = "the upload's version is gone: errors.jsonl holds records instead of the rows they were made from"
+
+// compose joins the parts' pieces into the files that come back; which exist
+// is told by the places.
+func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error) {
+	uri := func(name string) string { return "s3://" + r.bucket + "/" + resultsKey(s, name) }
+	places := Places{Summary: uri("summary.json")}
+	var results, errs, aside []batch.Object
+	ran := false
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		if p.Attempt != 1 {
+			continue
+		}
+		if p.Final != nil {
+			ran = true
+			if p.Final.Results > 0 {
+				results = append(results, batch.Object{Key: p.resultsPiece(s.ID), Size: p.Final.Results})
+			}
+			if p.Final.Errors > 0 {
+				errs = append(errs, batch.Object{Key: finalKey(s.ID, p.N, "errors.jsonl"), Size: p.Final.Errors})
+			}
+		}
+		if p.Aside > 0 {
+			piece, err := r.output.Stat(ctx, asideKey(s.ID, p.N), "")
+			if err != nil {
+				return places, fmt.Errorf("look at set-aside rows of part %d: %w", p.N, err)
+			}
+			aside = append(aside, piece)
+		}
+	}
+	for _, file := range []struct {
+		name   string
+		pieces []batch.Object
+		place  *string
+		always bool
+	}{
+		{"results.jsonl", results, &places.Results, ran},
+		{"errors.jsonl", errs, &places.Errors, false},
+		{"set-aside.jsonl", aside, &places.SetAside, false},
+	} {
+		if len(file.pieces) == 0 && !file.always {
+			continue
+		}
+		if err := r.output.Compose(ctx, resultsKey(s, file.name), file.pieces); err != nil {
+			return places, fmt.Errorf("compose %s of submission %s: %w", file.name, s.ID, err)
+		}
+		*file.place = uri(file.name)
+	}
+	return places, nil
+}
+
+// latest is latest.json: which submission of this key finished last.
+type latest struct {
+	Submission string    `json:"submission"`
+	Status     string    `json:"status"`
+	Results    string    `json:"results,omitempty"`
+	Summary    string    `json:"summary"`
+	Version    string    `json:"versionId,omitempty"`
+	CreatedAt  time.Time `json:"createdAt"`
+	FinishedAt time.Time `json:"finishedAt"`
+}
+
+// point lets latest.json point to this submission unless a younger one has
+// finished already.
+func (r *collectRun) point(ctx context.Context, s *Submission, n Notice) error {
+	key := resultsPrefix(s.Upload.Key) + "latest.json"
+	fresh := latest{
+		Submission: s.ID, Status: n.Status, Results: n.Results.Results, Summary: n.Results.Summary,
+		Version: s.Upload.VersionID, CreatedAt: s.CreatedAt, FinishedAt: n.FinishedAt,
+	}
+	body, err := json.Marshal(fresh)
+	if err != nil {
+		return err
+	}
+	for range tries {
+		cond := batch.Condition{IfAbsent: true}
+		old, object, err := r.output.Get(ctx, key)
+		switch {
+		case err == nil:
+			var there latest
+			if json.Unmarshal(old, &there) == nil && (there.Submission == s.ID && there.FinishedAt.Equal(fresh.FinishedAt) || there.CreatedAt.After(s.CreatedAt)) {
+				return nil
+			}
+			cond = batch.Condition{IfMatch: object.ETag}
+		case !errors.Is(err, batch.ErrNotFound):
+			return fmt.Errorf("read %s: %w", key, err)
+		}
+		_, err = r.output.Put(ctx, key, body, cond)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, batch.ErrPrecondition) {
+			return fmt.Errorf("write %s: %w", key, err)
+		}
+	}
+	return fmt.Errorf("write %s: %w", key, batch.ErrPrecondition)
+}
+
+// cleanUp removes what an ended submission does not need any more. Its state
+// stays: a late delivery of its upload meets it.
+func (r *collectRun) cleanUp(ctx context.Context, id string) error {
+	s, _, err := r.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !s.State.Terminal() {
+		return nil
+	}
+	var keys []string
+	for object, err := range r.output.List(ctx, stagedPrefix(id), "") {
+		if err != nil {
+			return fmt.Errorf("list staged files of submission %s: %w", id, err)
+		}
+		if keys = append(keys, object.Key); len(keys) == 1000 {
+			if err := r.output.Delete(ctx, keys...); err != nil {
+				return fmt.Errorf("remove staged files of submission %s: %w", id, err)
+			}
+			keys = keys[:0]
+		}
+	}
+	if s.QuotaKey != "" {
+		keys = append(keys, waitingKey(s))
+	}
+	// The open marker last: until then a tick comes back to finish this.
+	keys = append(keys, openKey(id))
+	if err := r.output.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("clean up after submission %s: %w", id, err)
+	}
+	return nil
+}
+
+// origins finds the rows of one part again, for errors.jsonl.
+type origins struct {
+	*collectRun
+	s      *Submission
+	p      Part
+	body   io.ReadCloser
+	at     int64
+	header []byte // what the format must know to read a row by itself
+	ready  bool
+	gone   bool
+	raw    []byte
+	row    []byte
+}
+
+func (o *origins) close() {
+	if o.body != nil {
+		o.body.Close()
+	}
+}
+
+// find reads the row that a failed record was made from. Rows come in order,
+// so the source is read once, from front to back.
+func (o *origins) find(ctx context.Context, f *answer.Failure) (answer.Origin, error) {
+	if o.gone {
+		return answer.Origin{Kind: answer.Gone}, nil
+	}
+	err := o.seek(ctx, f)
+	if errors.Is(err, batch.ErrNotFound) {
+		o.gone = true
+		return answer.Origin{Kind: answer.Gone}, nil
+	}
+	if err != nil {
+		return answer.Origin{}, err
+	}
+	if o.s.Format == dataset.Text {
+		return answer.Origin{Kind: answer.Document, Bucket: o.s.Upload.Bucket, Key: o.s.Upload.Key, Version: o.s.Upload.VersionID}, nil
+	}
+	if o.s.Format.Lines() {
+		return answer.Origin{Kind: answer.Object, Raw: o.raw}, nil
+	}
+	raw, at := io.Reader(bytes.NewReader(o.raw)), dataset.Position{Row: f.Row, Line: 2, Context: o.header}
+	if o.s.Format == dataset.JSON {
+		raw, at = io.MultiReader(strings.NewReader("["), raw, strings.NewReader("]")), dataset.Position{}
+	}
+	rows, err := dataset.New(o.s.Format, raw, at, dataset.Options{})
+	if err != nil {
+		return answer.Origin{}, err
+	}
+	row, err := rows.Next()
+	if err != nil {
+		return answer.Origin{}, fmt.Errorf("read row %d again: %w", f.Row, err)
+	}
+	o.row = append(o.row[:0], '{')
+	o.row = row.AppendMembers(o.row)
+	o.row = append(o.row, '}')
+	return answer.Origin{Kind: answer.Object, Raw: o.row}, nil
+}
+
+func (o *origins) seek(ctx context.Context, f *answer.Failure) error {
+	staged := o.s.Compression != dataset.Plain
+	if !o.ready {
+		if err := o.readHeader(ctx, staged); err != nil {
+			return err
+		}
+		o.ready = true
+	}
+	if o.s.Format == dataset.Text {
+		return nil
+	}
+	if o.body == nil || f.Off < o.at {
+		var err error
+		if o.body != nil {
+			o.body.Close()
+			o.body = nil
+		}
+		if staged {
+			o.body, err = o.output.Open(ctx, sourceKey(o.s.ID, 0), "", f.Off, batch.Whole)
+		} else {
+			o.body, err = o.input.Open(ctx, o.s.Upload.Key, version(o.s.Upload), f.Off, max(o.p.Source.End, f.Off+f.Len))
+		}
+		if err != nil {
+			o.body = nil
+			return fmt.Errorf("read the rows again: %w", err)
+		}
+		o.at = f.Off
+	}
+	if _, err := io.CopyN(io.Discard, o.body, f.Off-o.at); err != nil {
+		return fmt.Errorf("read the rows again: %w", err)
+	}
+	if int64(cap(o.raw)) < f.Len {
+		o.raw = make([]byte, f.Len)
+	}
+	o.raw = o.raw[:f.Len]
+	if _, err := io.ReadFull(o.body, o.raw); err != nil {
+		return fmt.Errorf("read the rows again: %w", err)
+	}
+	o.at = f.Off + f.Len
+	return nil
+}
+
+// readHeader reads what stands before the first row of a table.
+func (o *origins) readHeader(ctx context.Context, staged bool) error {
+	if o.s.Format != dataset.CSV && o.s.Format != dataset.TSV {
+		return nil
+	}
+	body, err := o.input.Open(ctx, o.s.Upload.Key, version(o.s.Upload), 0, batch.Whole)
+	if err != nil {
+		return fmt.Errorf("read the header again: %w", err)
+	}
+	defer body.Close()
+	var source io.Reader = body
+	if staged {
+		packed, err := dataset.Decompress(body, o.s.Compression, 0)
+		if err != nil {
+			return fmt.Errorf("read the header again: %w", err)
+		}
+		defer packed.Close()
+		source = packed
+	}
+	rows, err := dataset.New(o.s.Format, source, dataset.Position{}, dataset.Options{})
+	if err != nil {
+		return fmt.Errorf("read the header again: %w", err)
+	}
+	if _, err := rows.Next(); err != nil && err != io.EOF {
+		return fmt.Errorf("read the header again: %w", err)
+	}
+	o.header = rows.Position().Context
+	return nil
+}
