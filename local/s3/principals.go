@@ -33,10 +33,8 @@ func (p principals) CreateAccount(auth.Account) error                  { return 
 func (p principals) UpdateUserAccount(string, auth.MutableProps) error { return errNoAccounts }
 func (p principals) DeleteUserAccount(string) error                    { return errNoAccounts }
 func (p principals) ListUserAccounts() ([]auth.Account, error)         { return nil, errNoAccounts }
-func (p principals) ResolveAccounts(accessKeyIDs []string) ([]string, error) {
-	return nil, errNoAccounts
-}
-func (p principals) Shutdown() error { return nil }
+func (p principals) Shutdown() error                                   { return nil }
+
 func (p principals) find(accessKey string) (*access.Principal, auth.Account, error) {
 	who, ok := p.authority.ByAccessKey(accessKey)
 	if !ok {
@@ -47,6 +45,17 @@ func (p principals) find(accessKey string) (*access.Principal, auth.Account, err
 		account.RoleArn = who.ARN
 	}
 	return who, account, nil
+}
+
+// ResolveAccounts returns the access keys that nobody has.
+func (p principals) ResolveAccounts(accessKeyIDs []string) ([]string, error) {
+	missing := []string{}
+	for _, id := range accessKeyIDs {
+		if _, ok := p.authority.ByAccessKey(id); !ok && id != owner {
+			missing = append(missing, id)
+		}
+	}
+	return missing, nil
 }
 
 // GetUserAccount finds who has the access key.

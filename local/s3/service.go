@@ -174,6 +174,9 @@ func (s *Service) listen() error {
 	}
 }
 
+// Dir is the absolute path of the folder that keeps everything.
+func (s *Service) Dir() string { return s.cfg.Dir }
+
 // Close ends the service; calls in flight get up to 10 seconds.
 func (s *Service) Close() error {
 	s.cancel()
