@@ -41,9 +41,8 @@ const (
 
 // Job is the output of one part in one attempt, and where its rows go.
 type Job struct {
-	// Index opens the part's index file: a line
-	// `row TAB off TAB len TAB source TAB id` for each record in row order.
-	// It is read several times, one reader after the other.
+	// Index opens the part's index file as package part writes it. It is read
+	// several times, one reader after the other.
 	Index func(ctx context.Context) (io.ReadCloser, error)
 	// Outputs are read in this order; of several lines for one row the first
 	// valid answer wins.
@@ -58,7 +57,7 @@ type Job struct {
 	Raw bool
 	// Source names the object that a number in the index's source field
 	// stands for. If it is nil, results carry no source.
-	Source func(n int64) (key string, err error)
+	Source func(n int) (key string, err error)
 	// Dir is a private folder for temporary files, needed where more than
 	// Memory has to be held. Nothing is left in it.
 	Dir string
@@ -117,10 +116,9 @@ type Failure struct {
 	RecordID string
 	// ID is the user's id as raw JSON, nil if there is none.
 	ID []byte
-	// Source is the number of the object the row came from, in a submission
-	// of several; HasSource is false where there is only one.
-	Source    int64
-	HasSource bool
+	// Source is the number of the object the row came from in a submission
+	// of several, part.NoSource where there is only one.
+	Source int
 	// Off and Len are the place of the row's bytes in its source.
 	Off, Len int64
 	// Code is the status number or error code that the job wrote, or one of
@@ -146,6 +144,8 @@ const (
 	// CodeUnreadableAnswer: the answer is not in the shape of the model's
 	// family. Asking again would be paid again and answered alike.
 	CodeUnreadableAnswer = "unreadable_answer"
+	// CodeUnnamed: the job wrote an error without a code.
+	CodeUnnamed = "unnamed_error"
 	// CodeMissing: no line is about the row. Whether it is worth a retry
 	// depends on how the job ended; that is the caller's to decide.
 	CodeMissing = "missing"

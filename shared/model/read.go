@@ -170,7 +170,7 @@ func normalStop(word []byte) StopReason {
 func (a *Answer) failureMember(name []byte, c *cursor.Cursor) bool {
 	switch string(name) {
 	case "error":
-		if f, ok := ReadFailure(c); ok {
+		if f, ok := ReadFailure(c); ok && f != (Failure{}) {
 			a.Failed = true
 			a.Failure.merge(f)
 		}
