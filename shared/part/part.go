@@ -105,7 +105,8 @@ type Part struct {
 	LastRow  int64 `json:"lastRow"`
 	// Source spans the rows in the upload.
 	Source Source `json:"source"`
-	// Small says that the part holds records, but fewer than a job takes.
+	// Small says that the part holds records but is no job: they are fewer
+	// than a job takes, or it is one record larger than a file may be.
 	Small bool `json:"small,omitempty"`
 	// Resume is where the first row after this part starts.
 	Resume dataset.Position `json:"resume"`
