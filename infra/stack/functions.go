@@ -1,8 +1,9 @@
 package stack
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"path/filepath"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -22,7 +23,7 @@ func (b *builder) addTopic() {
 		EnforceSSL:  jsii.Bool(true),
 	})
 	for _, address := range b.settings.Emails {
-		awssns.NewSubscription(b.stack, jsii.String("Email"+alphanumeric(address)), &awssns.SubscriptionProps{
+		awssns.NewSubscription(b.stack, jsii.String(emailID(address)), &awssns.SubscriptionProps{
 			Topic:    b.topic,
 			Protocol: awssns.SubscriptionProtocol_EMAIL,
 			Endpoint: jsii.String(address),
@@ -30,13 +31,11 @@ func (b *builder) addTopic() {
 	}
 }
 
-func alphanumeric(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return -1
-	}, s)
+// emailID names a subscription by its address, so that it stays the same one
+// whatever stands before it in the list.
+func emailID(address string) string {
+	sum := sha256.Sum256([]byte(address))
+	return "Email" + hex.EncodeToString(sum[:4])
 }
 
 func (b *builder) addFunctions() {
