@@ -71,6 +71,8 @@ func (s Settings) Validate() error {
 		check(k != "" && len(k) <= 128 && tagPattern.MatchString(k) && !strings.HasPrefix(strings.ToLower(k), "aws:"), "tags: %q is not a tag's key", k)
 		check(len(v) <= 256 && tagPattern.MatchString(v), "tags.%s is %q: not a tag's value", k, v)
 	}
+	check(s.Pipeline.SpillBytes <= int64(s.Collect.StorageMB-256)<<20, "collect.storage_mb is %d: too little for pipeline.spill_bytes (%d) and 256 MB beside it", s.Collect.StorageMB, s.Pipeline.SpillBytes)
+	check(s.Pipeline.MemoryBytes <= int64(s.Collect.MemoryMB-64)<<20, "collect.memory_mb is %d: too little for pipeline.memory_bytes (%d) and 64 MB beside it", s.Collect.MemoryMB, s.Pipeline.MemoryBytes)
 	if _, err := s.Pipeline.Encode(); err != nil {
 		errs = append(errs, err)
 	}
