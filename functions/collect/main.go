@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -25,5 +26,5 @@ func main() {
 		log.Error("open clients", "error", err)
 		os.Exit(1)
 	}
-	lambda.Start(handler.NewCollect(clients.Collect(), clients.Jobs, log).Handle)
+	lambda.Start(handler.NewCollect(clients.Collect(), clients.Jobs, log, time.Now).Handle)
 }

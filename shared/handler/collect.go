@@ -13,8 +13,8 @@ import (
 type Collect struct{ queue }
 
 // NewCollect handles messages with c; what has to wait is sent to jobs again.
-func NewCollect(c *pipeline.Collect, jobs pipeline.Queue, log *slog.Logger) *Collect {
-	h := &Collect{queue{log: log, resend: jobs, now: time.Now}}
+func NewCollect(c *pipeline.Collect, jobs pipeline.Queue, log *slog.Logger, now func() time.Time) *Collect {
+	h := &Collect{queue{log: log, resend: jobs, now: now}}
 	h.route = func(ctx context.Context, in pipeline.Invocation, m message) error {
 		if m.kind == kindStateChange {
 			return c.JobEnded(ctx, in, m.event.Detail.JobARN, m.event.Detail.JobName)

@@ -13,9 +13,9 @@ import (
 type Submit struct{ queue }
 
 // NewSubmit handles messages with s; what has to wait is sent to uploads
-// again.
-func NewSubmit(s *pipeline.Submit, bucket string, uploads pipeline.Queue, log *slog.Logger) *Submit {
-	h := &Submit{queue{log: log, resend: uploads, now: time.Now}}
+// again. now is the clock of the invocations' deadlines.
+func NewSubmit(s *pipeline.Submit, bucket string, uploads pipeline.Queue, log *slog.Logger, now func() time.Time) *Submit {
+	h := &Submit{queue{log: log, resend: uploads, now: now}}
 	h.route = func(ctx context.Context, in pipeline.Invocation, m message) error {
 		switch m.kind {
 		case kindTest:

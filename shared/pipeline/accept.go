@@ -98,7 +98,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
-	if err := workload.Unsupported(w, format); err != nil {
+	if err := errors.Join(workload.Unsupported(w, format), w.Check(format)); err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
 	if compression != "" && h.Upload.Size > r.settings.MaxCompressedBytes {

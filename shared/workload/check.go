@@ -50,9 +50,6 @@ var unsupported = []feature{
 	{"gather.expect", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && w.Gather.Expect != nil }},
 	{"gather.include", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && len(w.Gather.Include) > 0 }},
 	{"gather.exclude", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && len(w.Gather.Exclude) > 0 }},
-	{"limits.max_estimated_cost_usd", func(w *Workload, _ dataset.Format) bool {
-		return w.Limits != nil && w.Limits.MaxEstimatedCostUSD != nil
-	}},
 	{"models", func(w *Workload, _ dataset.Format) bool { return len(w.Models) > 0 }},
 	{"output.echo", func(w *Workload, _ dataset.Format) bool { return w.Echo() }},
 	{"output.csv", func(w *Workload, _ dataset.Format) bool { return w.CSV() }},
