@@ -5,8 +5,18 @@
 package lambda
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/local/access"
@@ -87,6 +97,9 @@ type Function struct {
 	// OnFailureARN is the queue for asynchronous invocations that failed for
 	// good, or empty.
 	OnFailureARN string
+	// Concurrency is the most invocations at a time (reserved concurrency);
+	// 0 means no limit.
+	Concurrency int
 	// Policy says who besides roles and users with the right may invoke: a
 	// parsed resource policy, or nil.
 	Policy *access.Policy
@@ -107,4 +120,186 @@ type Mapping struct {
 	ReportBatchItemFailures bool
 	// Disabled mappings do not poll.
 	Disabled bool
+}
+
+// Service runs functions. It is safe for concurrent use.
+type Service struct {
+	cfg   Config
+	clock *clock.Clock
+	log   *slog.Logger
+
+	chanceMu sync.Mutex
+	chance   *rand.Rand
+
+	mu        sync.RWMutex
+	functions map[string]*function
+	mappings  []*mapping
+
+	running    context.Context
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// New makes a service without functions.
+func New(cfg Config) (*Service, error) {
+	if cfg.Authority == nil || cfg.Queues == nil || cfg.LogDir == "" {
+		return nil, errors.New("lambda: authority, queues and a folder for logs are needed")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.Real()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	for _, dir := range []*string{&cfg.LogDir, &cfg.WorkDir} {
+		if *dir == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return nil, fmt.Errorf("lambda: %w", err)
+		}
+		if err := os.MkdirAll(abs, 0o755); err != nil {
+			return nil, fmt.Errorf("lambda: make folder: %w", err)
+		}
+		*dir = abs
+	}
+	s := &Service{
+		cfg: cfg, clock: cfg.Clock, log: cfg.Log, functions: map[string]*function{},
+		chance: rand.New(rand.NewPCG(cfg.Seed, 0x1a3bda)),
+	}
+	s.running, s.stop = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// ARN is the ARN of the function with this name.
+func ARN(name string) string {
+	return "arn:aws:lambda:" + access.Region + ":" + access.Account + ":function:" + name
+}
+
+// reserved are the environment variables that a function cannot set.
+var reserved = []string{
+	"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
+	"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
+	"AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+	"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+}
+
+// Declare makes a function known. Its program is started with the first invocation.
+func (s *Service) Declare(f Function) error {
+	fail := func(format string, args ...any) error {
+		return fmt.Errorf("function %s: %s", f.Name, fmt.Sprintf(format, args...))
+	}
+	f.MemoryMB = cmp.Or(f.MemoryMB, 128)
+	f.Timeout = cmp.Or(f.Timeout, 3*time.Second)
+	f.Handler = cmp.Or(f.Handler, "bootstrap")
+	f.LogGroup = cmp.Or(f.LogGroup, "/aws/lambda/"+f.Name)
+	f.MaxEventAge = cmp.Or(f.MaxEventAge, 6*time.Hour)
+	switch {
+	case f.Name == "" || len(f.Name) > 64 || strings.ContainsAny(f.Name, "/\\: "):
+		return fail("a name has 1 to 64 letters, digits, hyphens or underscores")
+	case f.Role == nil:
+		return fail("no role given")
+	case f.Timeout < time.Second || f.Timeout > 900*time.Second:
+		return fail("timeout %v is not between 1 and 900 seconds", f.Timeout)
+	case f.MemoryMB < 128 || f.MemoryMB > 10240:
+		return fail("memory of %d MB is not between 128 and 10240", f.MemoryMB)
+	case f.Retries != nil && (*f.Retries < 0 || *f.Retries > 2):
+		return fail("%d retries are not between 0 and 2", *f.Retries)
+	}
+	size := 0
+	for _, k := range slices.Sorted(maps.Keys(f.Environment)) {
+		if slices.Contains(reserved, k) {
+			return fail("environment variable %s is reserved", k)
+		}
+		size += len(k) + len(f.Environment[k])
+	}
+	if size > 4096 {
+		return fail("the environment takes %d bytes, more than 4096", size)
+	}
+	info, err := os.Stat(f.Binary)
+	switch {
+	case err != nil:
+		return fail("no program: %v (build the functions first)", err)
+	case info.IsDir() || info.Mode()&0o111 == 0:
+		return fail("%s is no executable file", f.Binary)
+	}
+	if f.Binary, err = filepath.Abs(f.Binary); err != nil {
+		return fail("%v", err)
+	}
+	dir := filepath.Join(s.cfg.LogDir, f.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail("make the folder of its logs: %v", err)
+	}
+	open := func(name string) (*os.File, error) {
+		return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	}
+	fn := &function{Function: f, service: s, processes: map[*process]bool{}}
+	if fn.logFile, err = open("function.log"); err != nil {
+		return fail("open its log: %v", err)
+	}
+	if fn.usage, err = open("usage.jsonl"); err != nil {
+		return fail("open its usage record: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.functions[f.Name] != nil {
+		return errors.Join(fail("declared twice"), fn.logFile.Close(), fn.usage.Close())
+	}
+	s.functions[f.Name] = fn
+	return nil
+}
+
+// Close stops polling, kills the processes and waits until they are gone.
+func (s *Service) Close() error {
+	s.stop()
+	s.mu.RLock()
+	functions := slices.Collect(maps.Values(s.functions))
+	s.mu.RUnlock()
+	for _, f := range functions {
+		f.killAll()
+	}
+	s.background.Wait()
+	var errs []error
+	for _, f := range functions {
+		errs = append(errs, f.logFile.Close(), f.usage.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// authorised finds the function for a caller who may do the action on it.
+func (s *Service) authorised(ctx context.Context, p *access.Principal, action, name string) (*function, error) {
+	name = plainName(name)
+	s.mu.RLock()
+	f := s.functions[name]
+	s.mu.RUnlock()
+	var policy *access.Policy
+	if f != nil {
+		policy = f.Policy
+	}
+	err := s.cfg.Authority.Check(ctx, access.Call{Principal: p, Action: "lambda:" + action, Resource: ARN(name), ResourcePolicy: policy})
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return nil, &access.APIError{Code: "ResourceNotFoundException", Status: 404, Message: "Function not found: " + ARN(name)}
+	}
+	return f, nil
+}
+
+// plainName is the name in a name, partial or whole ARN, without $LATEST.
+func plainName(name string) string {
+	name = strings.TrimPrefix(name, ARN(""))
+	name = strings.TrimPrefix(name, access.Account+":function:")
+	return strings.TrimSuffix(name, ":$LATEST")
+}
+
+// throw is a throw of the dice with this chance of true.
+func (s *Service) throw(p float64) (bool, float64) {
+	if p <= 0 {
+		return false, 0
+	}
+	s.chanceMu.Lock()
+	defer s.chanceMu.Unlock()
+	return s.chance.Float64() < p, s.chance.Float64()
 }
