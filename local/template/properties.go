@@ -83,6 +83,8 @@ type functionProperties struct {
 	Timeout      number
 	MemorySize   number
 	Environment  *struct{ Variables map[string]string }
+	// ReservedConcurrentExecutions is the most invocations at a time.
+	ReservedConcurrentExecutions number
 	// LoggingConfig names the log group; level and format are the function's.
 	LoggingConfig *struct {
 		LogGroup  string

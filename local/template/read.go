@@ -181,7 +181,7 @@ func readFunction(s *Stack, r *resolver, id string, properties map[string]any) e
 	}
 	f := Function{
 		Name: name, ARN: kinds["AWS::Lambda::Function"].arn(name), Code: code, Handler: p.Handler, RoleARN: p.Role,
-		Timeout: seconds(p.Timeout), MemoryMB: int(p.MemorySize), Environment: map[string]string{},
+		Timeout: seconds(p.Timeout), MemoryMB: int(p.MemorySize), Concurrency: int(p.ReservedConcurrentExecutions), Environment: map[string]string{},
 	}
 	if f.Timeout == 0 {
 		f.Timeout = 3 * time.Second // Lambda's default

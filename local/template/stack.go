@@ -83,6 +83,8 @@ type Function struct {
 	MemoryMB    int
 	Environment map[string]string
 	LogGroup    string
+	// Concurrency is the most invocations at a time; 0 is no limit.
+	Concurrency int
 	// Retries, MaxEventAge and OnFailureARN are about asynchronous
 	// invocations; nil, 0 and empty are the defaults.
 	Retries      *int
