@@ -22,7 +22,8 @@ const File = "cdk.json"
 // GoldenStage is the stage whose template stands in infra/template.
 const GoldenStage = "dev"
 
-// Context reads the context of root's cdk.json.
+// Context reads the context of root's cdk.json, together with what the command
+// line makes of the file's own settings.
 func Context(root string) (map[string]any, error) {
 	file := filepath.Join(root, File)
 	data, err := os.ReadFile(file)
@@ -30,10 +31,22 @@ func Context(root string) (map[string]any, error) {
 		return nil, fmt.Errorf("read the app's context: %w", err)
 	}
 	var parsed struct {
-		Context map[string]any `json:"context"`
+		Context          map[string]any `json:"context"`
+		AssetMetadata    bool           `json:"assetMetadata"`
+		PathMetadata     bool           `json:"pathMetadata"`
+		VersionReporting bool           `json:"versionReporting"`
 	}
 	if err := json.Unmarshal(data, &parsed); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for key, on := range map[string]bool{
+		"aws:cdk:enable-asset-metadata": parsed.AssetMetadata,
+		"aws:cdk:enable-path-metadata":  parsed.PathMetadata,
+		"aws:cdk:version-reporting":     parsed.VersionReporting,
+	} {
+		if on {
+			parsed.Context[key] = true
+		}
 	}
 	return parsed.Context, nil
 }
