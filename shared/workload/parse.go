@@ -230,8 +230,12 @@ func kind(n ast.Node) string {
 		return "a list"
 	case *ast.BoolNode:
 		return "true or false"
-	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+	case *ast.IntegerNode, *ast.FloatNode:
 		return "a number"
+	case *ast.InfinityNode:
+		return "infinity"
+	case *ast.NanNode:
+		return "what is no number"
 	case *ast.StringNode, *ast.LiteralNode:
 		return "text"
 	case *ast.AnchorNode, *ast.AliasNode:
