@@ -111,6 +111,10 @@ func (r Reader) ReadFrom(a *Answer, c *cursor.Cursor) error {
 		return nil
 	}
 	if wrong := r.shape.finish(a); wrong != "" {
+		if a.Failure.Message != "" {
+			a.Failed = true
+			return nil
+		}
 		return ShapeError(fmt.Sprintf("modelOutput is not in the shape of the %s family: %s", r.shape.family, wrong))
 	}
 	return nil

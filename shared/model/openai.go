@@ -43,6 +43,9 @@ var OpenAI = register(shape{
 		if !a.seen {
 			return "choices holds neither message nor text"
 		}
+		if a.refused {
+			a.Stop = Refusal // the stop reason beside it is just stop
+		}
 		a.splitReasoning()
 		return ""
 	},
@@ -97,7 +100,7 @@ func openAIMessage(a *Answer, c *cursor.Cursor) {
 		case "refusal":
 			if q, ok := c.String(); ok && len(q) > 0 {
 				a.addText(q)
-				a.Stop = Refusal
+				a.refused = true
 			}
 		case "reasoning_content", "reasoning":
 			if q, ok := c.String(); ok && len(a.Reasoning) == 0 {

@@ -46,10 +46,10 @@ type Answer struct {
 	Failure Failure
 
 	// seen is set by the member that an answer of the family cannot lack.
-	seen                  bool
-	textBuf, reasonBuf    []byte
-	toolBuf               []byte
-	block, blockReasoning []byte // of the block being read
+	seen bool
+	// refused overrides the stop reason.
+	refused                     bool
+	textBuf, reasonBuf, toolBuf []byte
 }
 
 // Failure is an error that a job wrote for a record.
@@ -68,7 +68,7 @@ func (a *Answer) Output() string { return cursor.Unquote(a.Text) }
 
 // addText appends a text block. A single block is kept where it stands.
 func (a *Answer) addText(quoted []byte) {
-	if a.Text == nil || len(a.Text) == 0 {
+	if len(a.Text) == 0 {
 		a.Text = quoted
 		return
 	}
@@ -182,6 +182,11 @@ func (a *Answer) failureMember(name []byte, c *cursor.Cursor) bool {
 			} else {
 				a.Failure.Message = s
 			}
+		}
+	case "message":
+		// Beside an error code, or alone, it is what went wrong.
+		if s := scalar(c); s != "" {
+			a.Failure.Message = s
 		}
 	default:
 		return false

@@ -31,10 +31,6 @@ var TitanEmbed = register(shape{
 			}
 		case "inputTextTokenCount":
 			a.readInputTokens(c)
-		case "message": // null, or what went wrong
-			if s := scalar(c); s != "" {
-				a.Failure.Message = s
-			}
 		default:
 			return false
 		}
@@ -43,10 +39,6 @@ var TitanEmbed = register(shape{
 	finish: func(a *Answer) string {
 		a.Stop = EndTurn
 		if a.Embedding == nil {
-			a.Failed = a.Failure.Message != ""
-			if a.Failed {
-				return ""
-			}
 			return "there is neither embedding nor embeddingsByType"
 		}
 		return ""
