@@ -67,6 +67,8 @@ node: node_modules/.package-lock.json ## fetch the pinned CDK command line and N
 
 node_modules/.package-lock.json: package-lock.json
 	@npm ci --no-audit --no-fund --loglevel=error
+	@# a module of its own: the packages hold Go templates that are no Go code
+	@echo 'module node_modules' > node_modules/go.mod
 	@touch $@
 
 lint: ## go vet and gofmt over everything
