@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,12 @@ func init() {
 		knownKeys[strings.ToLower(key)] = true
 	}
 }
+
+// Operators lists the condition operators that policies can use.
+func Operators() []string { return slices.Sorted(maps.Keys(operators)) }
+
+// ConditionKeys lists the condition keys that policies can use.
+func ConditionKeys() []string { return slices.Sorted(maps.Keys(knownKeys)) }
 
 func knownKey(name string) error {
 	if !knownKeys[strings.ToLower(name)] {

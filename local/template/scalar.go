@@ -40,4 +40,6 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 
 // noEffect is the type of properties that are taken and change nothing on one
 // machine (encryption at rest, tags, expiry, ...).
-type noEffect = json.RawMessage
+type noEffect struct{}
+
+func (*noEffect) UnmarshalJSON([]byte) error { return nil }
