@@ -128,7 +128,7 @@ scan:
 		if i == len(data) {
 			if len(data) > a.limit {
 				if cut == nil {
-					cut = bytes.Clone(data[:min(len(data), MaxAsideRaw+1)])
+					cut = bytes.Clone(beginning(data, a.limit))
 				}
 				a.consume(i)
 				i = 0
@@ -176,12 +176,16 @@ scan:
 	}
 	a.row.End = last
 	size := last - a.row.Off
-	if cut == nil && size <= int64(a.limit) {
+	// The white space behind the element counts, as it must be kept too until
+	// the element's end is found.
+	a.row.Cut = a.window.off+int64(i)-a.row.Off > int64(a.limit)
+	switch {
+	case !a.row.Cut:
 		a.row.Raw = a.window.data()[:size]
-	} else if a.row.Cut = true; cut != nil {
-		a.row.Raw = cut
-	} else {
-		a.row.Raw = a.window.data()[:min(size, MaxAsideRaw+1)]
+	case cut == nil:
+		a.row.Raw = beginning(a.window.data()[:size], a.limit)
+	default:
+		a.row.Raw = cut[:min(int64(len(cut)), size)]
 	}
 	a.consume(i)
 	if a.state == inArray && len(a.window.data()) > 0 && a.window.data()[0] == ',' {

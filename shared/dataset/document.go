@@ -39,7 +39,7 @@ func (d *document) Next() (*Row, error) {
 	size := int64(len(d.window.data()))
 	d.row.Raw = d.window.data()
 	if size > int64(d.limit) {
-		d.row.Raw = bytes.Clone(d.row.Raw[:min(len(d.row.Raw), MaxAsideRaw+1)])
+		d.row.Raw = bytes.Clone(beginning(d.row.Raw, d.limit))
 		d.row.Cut = true
 		var err error
 		if size, err = d.drain(); err != nil {

@@ -38,6 +38,7 @@ type record struct {
 	size   int // without the line's end
 	whole  int // with it
 	quotes bool
+	over   bool // over the limit; its end has not been looked for
 }
 
 func newTable(comma byte, r io.Reader, at Position, opt Options) (*table, error) {
@@ -79,15 +80,10 @@ func (t *table) Next() (*Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		if rec.whole < 0 { // one line over the limit, no longer in the window
-			l, err := t.window.skipLine()
-			if err != nil {
+		if rec.over {
+			if err := t.skip(rec.size); err != nil {
 				return nil, err
 			}
-			t.row.Raw, t.row.Cut, t.row.End = l.raw, true, l.off+l.size
-			t.bad = tooLarge(l.size, t.limit)
-			t.row.Bad = &t.bad
-			t.advance(1, l.next)
 			return &t.row, nil
 		}
 		raw := t.window.data()[:rec.size]
@@ -105,6 +101,25 @@ func (t *table) Next() (*Row, error) {
 	}
 }
 
+// skip sets a record over the limit aside, of which seen bytes have been
+// looked at. What was within quotes there is skipped with it, as is the line
+// behind.
+func (t *table) skip(seen int) error {
+	data := t.window.data()[:seen]
+	lines := int64(bytes.Count(data, []byte{'\n'}))
+	raw := bytes.Clone(beginning(data, t.limit))
+	t.window.consume(seen)
+	l, err := t.window.skipLine(t.limit)
+	if err != nil {
+		return err
+	}
+	t.row.Raw, t.row.Cut, t.row.End = raw, true, l.off+l.size
+	t.bad = tooLarge(t.row.End-t.row.Off, t.limit)
+	t.row.Bad = &t.bad
+	t.advance(lines+1, l.next)
+	return nil
+}
+
 func (t *table) advance(lines, off int64) {
 	t.at.Row++
 	t.at.Line += lines
@@ -119,7 +134,7 @@ func (t *table) look(rec record) *Bad {
 		return &t.bad
 	case len(raw) > t.limit:
 		t.bad = tooLarge(int64(len(raw)), t.limit)
-		t.row.Raw, t.row.Cut = raw[:min(len(raw), MaxAsideRaw+1)], true
+		t.row.Raw, t.row.Cut = beginning(raw, t.limit), true
 		return &t.bad
 	case !utf8.Valid(raw):
 		t.bad = Bad{Code: CodeNotUTF8, Reason: "the row is not UTF-8"}
@@ -166,7 +181,7 @@ func (t *table) readHeader() error {
 		if err != nil {
 			return err
 		}
-		if rec.whole < 0 {
+		if rec.over {
 			return fmt.Errorf("%w: line %d is over %d bytes", ErrHeader, t.at.Line, t.limit)
 		}
 		t.row.Raw = t.window.data()[:rec.size]
@@ -205,16 +220,16 @@ const (
 )
 
 // find looks for the end of the record at the start of the window, and for
-// its fields. It consumes nothing. A record of one line over the limit has no
-// end (whole is -1).
+// its fields. It consumes nothing, and looks no further than the limit and a
+// line's end, so that its verdict depends on the bytes alone.
 func (t *table) find() (record, error) {
 	t.fields = t.fields[:0]
 	state, i, good := fresh, 0, true
 	var f field
 	for {
-		data := t.window.data()
+		data := t.view()
 		if i == len(data) {
-			if i <= t.limit+2 { // two more for the line's end
+			if i < t.limit+3 {
 				err := t.window.more()
 				if err == nil {
 					continue
@@ -230,7 +245,7 @@ func (t *table) find() (record, error) {
 				}
 			}
 			if state != quoted {
-				return record{whole: -1}, nil
+				return record{size: i, over: true}, nil
 			}
 			return t.openQuote(), nil
 		}
@@ -312,12 +327,15 @@ func (t *table) end(state, size, whole int, f field, good bool) record {
 // openQuote gives up the line in which a quote was opened that nothing
 // closes.
 func (t *table) openQuote() record {
-	data := t.window.data()
+	data := t.view()
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return record{size: len(trimCR(data[:i])), whole: i + 1}
 	}
-	if len(data) > t.limit {
-		return record{whole: -1}
-	}
-	return record{size: len(trimCR(data)), whole: len(data)}
+	return record{size: len(data), whole: len(data), over: len(data) > t.limit}
+}
+
+// view is as much of the window as a record may take, and its line's end.
+func (t *table) view() []byte {
+	data := t.window.data()
+	return data[:min(len(data), t.limit+3)]
 }

@@ -109,7 +109,7 @@ func (w *window) nextLine(limit int) (line, error) {
 		}
 		scanned = len(data)
 		if scanned > limit+1 { // one more for the CR of the line's end
-			return w.skipLine()
+			return w.skipLine(limit)
 		}
 		if err := w.more(); err == io.EOF {
 			if scanned == 0 {
@@ -126,34 +126,47 @@ func (w *window) takeLine(size, whole, limit int) line {
 	raw := trimCR(w.data()[:size])
 	l := line{raw: raw, off: w.off, size: int64(len(raw)), next: w.off + int64(whole)}
 	if len(raw) > limit {
-		l.raw, l.cut = raw[:min(len(raw), MaxAsideRaw+1)], true
+		l.raw, l.cut = beginning(raw, limit), true
 	}
 	w.consume(whole)
 	return l
 }
 
 // skipLine consumes a line that is too large without keeping it.
-func (w *window) skipLine() (line, error) {
-	l := line{off: w.off, cut: true}
-	l.raw = bytes.Clone(w.data()[:min(len(w.data()), MaxAsideRaw+1)])
-	for {
+func (w *window) skipLine(limit int) (line, error) {
+	l := line{off: w.off, cut: true, raw: bytes.Clone(beginning(w.data(), limit))}
+	end := false
+	var last byte
+	for !end {
 		data := w.data()
 		i := bytes.IndexByte(data, '\n')
-		if i >= 0 {
-			l.size = w.off + int64(i) - l.off
-			w.consume(i + 1)
-			break
+		if end = i >= 0; !end {
+			i = len(data)
 		}
-		w.consume(len(data))
-		if err := w.more(); err == io.EOF {
-			l.size = w.off - l.off
-			break
+		if i > 0 {
+			last = data[i-1]
+		}
+		w.consume(i)
+		l.size = w.off - l.off
+		if end {
+			w.consume(1)
+		} else if err := w.more(); err == io.EOF {
+			end = true
 		} else if err != nil {
 			return line{}, err
 		}
 	}
+	if last == '\r' {
+		l.size--
+	}
 	l.next = w.off
 	return l, nil
+}
+
+// beginning is what is kept of a row over the limit: enough to show, and the
+// same however much of it happens to be in memory.
+func beginning(data []byte, limit int) []byte {
+	return data[:min(len(data), limit, MaxAsideRaw+1)]
 }
 
 func trimCR(b []byte) []byte {
