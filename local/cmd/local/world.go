@@ -231,7 +231,7 @@ func (w *world) models() (err error) {
 	}
 	w.bedrock, err = bedrock.New(bedrock.Config{
 		Dir: w.dir("bedrock"), Authority: w.authority, Objects: bedrock.S3(w.endpoint), Clock: w.clock, Log: w.log, Answers: answers,
-		Events: bedrock.PublisherFunc(w.events.Publish),
+		Events: w.events,
 		Seed:   w.o.seed, JobTime: w.o.jobTime, Slots: w.o.slots, Throttle: w.o.throttle, FailRecords: w.o.failRecords,
 		Partial: w.o.partial, Expire: w.o.expire, Stop: w.o.stop,
 	})
