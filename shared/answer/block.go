@@ -12,12 +12,20 @@ import (
 	"sync"
 )
 
-const (
-	// blockSize is how much output is read at once.
-	blockSize = 1 << 20
-	// maxLine is the longest line that is read whole. A record's input is at
+// sizing is how the outputs are read. Tests read in smaller steps.
+type sizing struct {
+	// block is how much is read at once.
+	block int
+	// line is the longest line that is read whole. A record's input is at
 	// most 25 MB; escaping and the answer come on top.
-	maxLine = 128 << 20
+	line int
+	// workers is how many lines are parsed at once.
+	workers int
+}
+
+var sizes = sizing{block: 1 << 20, line: 128 << 20, workers: max(1, min(4, runtime.GOMAXPROCS(0)))}
+
+const (
 	// keptOfLong is what is kept of a longer line, in the hope that it
 	// begins with the recordId.
 	keptOfLong = 64 << 10
@@ -36,7 +44,7 @@ type block struct {
 // reading is one pass over the outputs.
 type reading struct {
 	outputs []Output
-	maxLine int
+	sizes   sizing
 	workers []*lineReader
 	// known reports whether a row is of the part.
 	known func(row int64) bool
@@ -63,7 +71,7 @@ func (p *reading) run(ctx context.Context) error {
 	group.Go(func() {
 		defer close(ordered)
 		defer close(work)
-		f := &filler{ctx: ctx, free: free, blocks: blocks, maxLine: p.maxLine, last: math.MaxInt64, emit: func(b *block) {
+		f := &filler{ctx: ctx, free: free, blocks: blocks, sizes: p.sizes, last: math.MaxInt64, emit: func(b *block) {
 			ordered <- b
 			work <- b
 		}}
@@ -100,7 +108,7 @@ func (p *reading) run(ctx context.Context) error {
 // parse reads the lines of a block.
 func (p *reading) parse(w *lineReader, b *block) {
 	b.lines, b.out = b.lines[:0], b.out[:0]
-	if cap(b.out) > 4*blockSize {
+	if cap(b.out) > 4*p.sizes.block {
 		b.out = nil
 	}
 	wanted := p.wanted
@@ -144,14 +152,13 @@ func (p *reading) parse(w *lineReader, b *block) {
 
 // filler reads the outputs into blocks.
 type filler struct {
-	ctx     context.Context
-	free    chan *block
-	blocks  int
-	maxLine int
-	emit    func(*block)
-	line    int64 // number of the next line
-	last    int64 // the last line that is wanted
-	block   *block
+	ctx    context.Context
+	free   chan *block
+	blocks int
+	sizes  sizing
+	emit   func(*block)
+	line   int64 // number of the next line
+	last   int64 // the last line that is wanted
 }
 
 func (f *filler) readAll(outputs []Output) error {
@@ -170,8 +177,8 @@ func (f *filler) readAll(outputs []Output) error {
 func (f *filler) take() (*block, error) {
 	select {
 	case b := <-f.free:
-		if cap(b.data) > 2*blockSize || b.data == nil {
-			b.data = make([]byte, 0, blockSize)
+		if cap(b.data) > 2*f.sizes.block || b.data == nil {
+			b.data = make([]byte, 0, f.sizes.block)
 		}
 		b.data = b.data[:0]
 		return b, nil
@@ -211,7 +218,7 @@ func (f *filler) readOne(o Output) (err error) {
 		end := bytes.LastIndexByte(b.data[seen:], '\n') + 1
 		if end == 0 && !ended {
 			seen = len(b.data)
-			if len(b.data) >= f.maxLine {
+			if len(b.data) >= f.sizes.line {
 				if err := f.skipLong(r, b); err != nil {
 					return err
 				}
@@ -267,7 +274,7 @@ func (f *filler) grow(b *block) error {
 		o.out = nil
 		held = append(held, o)
 	}
-	b.data = slices.Grow(b.data, min(cap(b.data), f.maxLine-len(b.data)))
+	b.data = slices.Grow(b.data, min(cap(b.data), f.sizes.line-len(b.data)))
 	return nil
 }
 
@@ -293,6 +300,3 @@ func (f *filler) skipLong(r io.Reader, b *block) error {
 		}
 	}
 }
-
-// workersFor is how many lines are read at once.
-func workersFor() int { return max(1, min(4, runtime.GOMAXPROCS(0))) }

@@ -2,9 +2,18 @@ package answer
 
 import "testing"
 
-// SetMaxLine limits lines for the time of a test.
-func SetMaxLine(t testing.TB, n int) {
+// ReadInSteps sets for the time of a test how much of an output is read at
+// once, the longest line, and the number of workers; 0 leaves what is.
+func ReadInSteps(t testing.TB, block, line, workers int) {
 	t.Helper()
-	testMaxLine = n
-	t.Cleanup(func() { testMaxLine = 0 })
+	before := sizes
+	t.Cleanup(func() { sizes = before })
+	for _, s := range []struct {
+		to *int
+		n  int
+	}{{&sizes.block, block}, {&sizes.line, line}, {&sizes.workers, workers}} {
+		if s.n > 0 {
+			*s.to = s.n
+		}
+	}
 }

@@ -32,12 +32,8 @@ func Order(ctx context.Context, job Job) (tally Tally, err error) {
 		},
 		results: bufio.NewWriterSize(job.Results, 128<<10),
 		failed:  bufio.NewWriterSize(job.Failed, 32<<10),
-		maxLine: maxLine,
 	}
-	if testMaxLine > 0 {
-		o.maxLine = testMaxLine
-	}
-	for range workersFor() {
+	for range sizes.workers {
 		o.workers = append(o.workers, &lineReader{answers: answers, raw: job.Raw, attempt: job.Attempt})
 	}
 	defer func() {
@@ -50,9 +46,6 @@ func Order(ctx context.Context, job Job) (tally Tally, err error) {
 	}
 	return o.tally, nil
 }
-
-// testMaxLine lets a test have long lines without making them.
-var testMaxLine int
 
 func limit(n, otherwise int64) int64 {
 	switch {
@@ -70,13 +63,12 @@ type ordering struct {
 	job     Job
 	workers []*lineReader
 	store   store
-	maxLine int
 
-	rows  []int64
-	state []outcome
-	line  []int64 // the number of the line that counts for the row
-	sizes []int32 // of the row's tail
-	at    []address
+	rows    []int64
+	state   []outcome
+	line    []int64 // the number of the line that counts for the row
+	lengths []int32 // of the row's tail
+	at      []address
 
 	// overflow: the store is full; the pass goes on for the sizes alone.
 	overflow        bool
@@ -135,7 +127,7 @@ func (o *ordering) readIndex(ctx context.Context) error {
 	n := len(o.rows)
 	o.state = make([]outcome, n)
 	o.line = make([]int64, n)
-	o.sizes = make([]int32, n)
+	o.lengths = make([]int32, n)
 	o.at = make([]address, n)
 	return err
 }
@@ -189,7 +181,7 @@ func (o *ordering) position(row int64) (int, bool) {
 func (o *ordering) read(ctx context.Context, wanted []int64, commit func(*block) error) error {
 	o.tally.Passes++
 	r := reading{
-		outputs: o.job.Outputs, maxLine: o.maxLine, workers: o.workers, wanted: wanted, commit: commit,
+		outputs: o.job.Outputs, sizes: sizes, workers: o.workers, wanted: wanted, commit: commit,
 		known: func(row int64) bool { _, ok := o.position(row); return ok },
 	}
 	return r.run(ctx)
@@ -219,7 +211,7 @@ func (o *ordering) place(b *block) error {
 			o.countAnswer(l)
 		}
 		tail := b.out[l.tail.start:l.tail.end]
-		o.state[pos], o.line[pos], o.sizes[pos] = l.what, l.line, int32(len(tail))
+		o.state[pos], o.line[pos], o.lengths[pos] = l.what, l.line, int32(len(tail))
 		if o.overflow {
 			continue
 		}
@@ -265,7 +257,7 @@ func (o *ordering) hold(ctx context.Context, first int) (end int, err error) {
 		if o.state[end] == none {
 			continue
 		}
-		n := int64(o.sizes[end])
+		n := int64(o.lengths[end])
 		if len(places) > 0 && sum+n > o.store.capacity() {
 			break
 		}
@@ -285,7 +277,7 @@ func (o *ordering) hold(ctx context.Context, first int) (end int, err error) {
 		for i := range b.lines {
 			l := &b.lines[i]
 			p := places[next]
-			if l.line != p.line || l.row != o.rows[p.pos] || l.tail.end-l.tail.start != int(o.sizes[p.pos]) {
+			if l.line != p.line || l.row != o.rows[p.pos] || l.tail.end-l.tail.start != int(o.lengths[p.pos]) {
 				return errChanged
 			}
 			at, err := o.store.add(b.out[l.tail.start:l.tail.end])
@@ -328,7 +320,7 @@ func (o *ordering) write(ctx context.Context, first, end int) error {
 }
 
 func (o *ordering) writeResult(p int, e part.Entry) error {
-	tail, err := o.store.get(o.at[p], int(o.sizes[p]))
+	tail, err := o.store.get(o.at[p], int(o.lengths[p]))
 	if err != nil {
 		return err
 	}
@@ -365,7 +357,7 @@ func (o *ordering) writeFailed(p int, e part.Entry) error {
 		o.tally.Missing++
 		return writeLine(o.failed, "failed rows", h, missingTail)
 	}
-	tail, err := o.store.get(o.at[p], int(o.sizes[p]))
+	tail, err := o.store.get(o.at[p], int(o.lengths[p]))
 	if err != nil {
 		return err
 	}

@@ -210,7 +210,7 @@ func TestNothingIsLeftInTheTemporaryFolder(t *testing.T) {
 }
 
 func TestLongLinesAreReadAndLongerOnesAreTheirRowsFailure(t *testing.T) {
-	answer.SetMaxLine(t, 6<<20)
+	answer.ReadInSteps(t, 0, 6<<20, 0)
 	long := strings.Repeat("x", 4<<20)
 	longer := strings.Repeat("y", 9<<20)
 	got := order(t, answer.Job{

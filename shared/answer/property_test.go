@@ -141,6 +141,7 @@ func TestOrderEqualsANaiveJoinWhateverTheShuffleAndTheLimits(t *testing.T) {
 			Index: text(string(idx)), Outputs: out, Attempt: 2,
 			Memory: limits[r.IntN(len(limits))], Spill: limits[r.IntN(len(limits))],
 		}
+		answer.ReadInSteps(t, 1<<r.IntN(20), 0, 1+r.IntN(3))
 		got, want := order(t, job), join(rows, lines)
 		if got.results != want.results {
 			t.Fatalf("seed %d, limits %d and %d: results\n%s\nwant\n%s", seed, job.Memory, job.Spill, got.results, want.results)
