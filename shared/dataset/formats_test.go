@@ -82,6 +82,33 @@ func TestTables(t *testing.T) {
 	}
 }
 
+func TestColumns(t *testing.T) {
+	r, err := dataset.New(dataset.CSV, strings.NewReader("\xef\xbb\xbf a ,\"b,c\"\n1,2\n"), dataset.Position{}, dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if names, err := dataset.Columns(r); err != nil || fmt.Sprintf("%q", names) != `["a" "b,c"]` {
+			t.Errorf("got %q, %v", names, err)
+		}
+	}
+	if row, err := r.Next(); err != nil || row.Line != 2 || string(row.AppendMembers(nil)) != `"a":"1","b,c":"2"` {
+		t.Errorf("got %+v, %v", row, err)
+	}
+	r, _ = dataset.New(dataset.TSV, strings.NewReader("\n"), dataset.Position{}, dataset.Options{})
+	if _, err := dataset.Columns(r); err != io.EOF {
+		t.Errorf("without a header: got %v", err)
+	}
+	r, _ = dataset.New(dataset.CSV, strings.NewReader(strings.Repeat("x", dataset.MaxHeader+1)+"\n1\n"), dataset.Position{}, dataset.Options{})
+	if _, err := dataset.Columns(r); !errors.Is(err, dataset.ErrHeader) {
+		t.Errorf("a header over the limit: got %v", err)
+	}
+	r, _ = dataset.New(dataset.JSONL, strings.NewReader("{}"), dataset.Position{}, dataset.Options{})
+	if names, err := dataset.Columns(r); names != nil || err != nil {
+		t.Errorf("JSON lines: got %q, %v", names, err)
+	}
+}
+
 func slicesRepeat(s string, n int) []string {
 	all := make([]string, n)
 	for i := range all {

@@ -30,7 +30,7 @@ type seen struct {
 func read(t testing.TB, f dataset.Format, text string, opt dataset.Options) []seen {
 	t.Helper()
 	all, positions := readFrom(t, f, text, dataset.Position{}, opt)
-	for i, at := range positions {
+	for i, at := range positions[:min(len(positions), 20)] {
 		rest, _ := readFrom(t, f, text, at, opt)
 		if fmt.Sprint(rest) != fmt.Sprint(all[i:]) {
 			t.Fatalf("read on at %+v: got %v, want %v", at, rest, all[i:])

@@ -6,6 +6,10 @@ import (
 	"io"
 )
 
+// MaxHeader is the largest header of a table in bytes. It is part of every
+// checkpoint.
+const MaxHeader = 64 << 10
+
 // ErrHeader: the header of a table cannot be used, so none of its rows can.
 // It is the one thing in an upload that a reader returns as an error.
 var ErrHeader = errors.New("unusable header")
@@ -59,6 +63,16 @@ func New(f Format, r io.Reader, at Position, opt Options) (Reader, error) {
 		return newDocument(r, at, opt), nil
 	}
 	return nil, fmt.Errorf("read rows in format %q: %w", f, ErrFormat)
+}
+
+// Columns are the names that each row of a table has, read from its header,
+// for checks before any row is read. Rows of other formats have no names in
+// common: nil. io.EOF where there is no header, else errors as those of Next.
+func Columns(r Reader) ([]string, error) {
+	if t, ok := r.(*table); ok {
+		return t.columns()
+	}
+	return nil, nil
 }
 
 // defaultIDs are the names under which ids are looked for, in this order.

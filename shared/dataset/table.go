@@ -65,6 +65,24 @@ func newTable(comma byte, r io.Reader, at Position, opt Options) (*table, error)
 
 func (t *table) Position() Position { return t.at }
 
+// columns are the names of the columns. It reads the header if that has not
+// been read.
+func (t *table) columns() ([]string, error) {
+	if t.header == nil {
+		if err := t.window.skipMark(); err != nil {
+			return nil, err
+		}
+		if err := t.readHeader(); err != nil {
+			return nil, err
+		}
+	}
+	names := make([]string, len(t.header))
+	for i, name := range t.header {
+		names[i] = string(name)
+	}
+	return names, nil
+}
+
 func (t *table) Next() (*Row, error) {
 	if t.header == nil {
 		if err := t.window.skipMark(); err != nil {
@@ -181,8 +199,8 @@ func (t *table) readHeader() error {
 		if err != nil {
 			return err
 		}
-		if rec.over {
-			return fmt.Errorf("%w: line %d is over %d bytes", ErrHeader, t.at.Line, t.limit)
+		if rec.over || rec.size > MaxHeader {
+			return fmt.Errorf("%w: line %d is over %d bytes", ErrHeader, t.at.Line, min(MaxHeader, t.limit))
 		}
 		t.row.Raw = t.window.data()[:rec.size]
 		t.at.Line += int64(bytes.Count(t.window.data()[:rec.whole], []byte{'\n'}))

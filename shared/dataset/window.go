@@ -17,7 +17,12 @@ type window struct {
 	err error
 }
 
-const windowSize = 256 << 10
+// A window begins small, as documents mostly are, and is made windowSize where
+// more comes.
+const (
+	firstWindow = 16 << 10
+	windowSize  = 256 << 10
+)
 
 func newWindow(r io.Reader, off int64) *window {
 	return &window{r: r, off: off}
@@ -38,12 +43,11 @@ func (w *window) more() error {
 		return w.err
 	}
 	if w.end == len(w.buf) {
-		if w.start > 0 && w.start >= len(w.buf)/2 || w.start == w.end {
+		if len(w.buf) >= windowSize && w.start >= len(w.buf)/2 {
 			w.end = copy(w.buf, w.data())
 			w.start = 0
-		}
-		if w.end == len(w.buf) {
-			grown := make([]byte, max(2*len(w.buf), windowSize))
+		} else {
+			grown := make([]byte, w.larger())
 			w.end = copy(grown, w.data())
 			w.start = 0
 			w.buf = grown
@@ -64,6 +68,18 @@ func (w *window) more() error {
 	}
 	w.err = io.ErrNoProgress
 	return w.err
+}
+
+// larger is the next size of the buffer.
+func (w *window) larger() int {
+	switch n := len(w.buf); {
+	case n == 0:
+		return firstWindow
+	case n < windowSize:
+		return windowSize
+	default:
+		return 2 * n
+	}
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")

@@ -205,6 +205,17 @@ func (r *Renderer) Names() []string {
 	return names
 }
 
+// CheckColumns refuses a table whose header lacks names that the template asks
+// for, as no row of it could be rendered.
+func (r *Renderer) CheckColumns(columns []string) error {
+	for _, name := range r.Names() {
+		if !slices.Contains(columns, name) {
+			return fmt.Errorf("%w: %s; the columns are %q", ErrShape, r.missing(&span{piece: piece{name: name}}).Reason, columns)
+		}
+	}
+	return nil
+}
+
 // Invocation is the shape of the records that rows of format f become:
 // Converse for rendered prompts, InvokeModel for native rows unless the
 // workload says otherwise.

@@ -183,6 +183,12 @@ func TestNames(t *testing.T) {
 	if got := r.Names(); !reflect.DeepEqual(got, []string{"b", "a", "x y z"}) {
 		t.Errorf("got %q", got)
 	}
+	if err := r.CheckColumns([]string{"x y z", "a", "b", "more"}); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if err := r.CheckColumns([]string{"a", "b"}); !errors.Is(err, prompt.ErrShape) || !strings.Contains(err.Error(), "{{x y z}}") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // FuzzTemplate: whatever template and row, what comes out is JSON, and a
