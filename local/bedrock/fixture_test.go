@@ -24,7 +24,6 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/local/access"
 	"github.com/bedrock-batch/bedrock-batch/local/bedrock"
-	"github.com/bedrock-batch/bedrock-batch/local/events"
 )
 
 const (
@@ -132,8 +131,11 @@ func (a *authority) Assume(_ context.Context, service, source, arn string) (*acc
 
 // event is a state change as the bus gets it.
 type event struct {
-	events.Event
-	Detail struct {
+	DetailType string `json:"detail-type"`
+	Source     string
+	Time       string
+	Resources  []string
+	Detail     struct {
 		BatchJobName, BatchJobArn, BatchModelID, Status, FailureMessage, CreationTime string
 	}
 }
@@ -144,9 +146,9 @@ type bus struct {
 	events []event
 }
 
-func (b *bus) Publish(_ context.Context, change events.Event) error {
-	e := event{Event: change}
-	if err := json.Unmarshal(change.Detail, &e.Detail); err != nil {
+func (b *bus) Publish(_ context.Context, envelope []byte) error {
+	var e event
+	if err := json.Unmarshal(envelope, &e); err != nil {
 		return err
 	}
 	b.mu.Lock()

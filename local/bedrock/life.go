@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/bedrock-batch/bedrock-batch/local/access"
-	"github.com/bedrock-batch/bedrock-batch/local/events"
 )
 
 // start gives a job its life; the caller holds s.mu or is New.
@@ -255,9 +255,21 @@ func (s *Service) tell(d detail) error {
 	if err != nil {
 		return fmt.Errorf("encode the state change of %s: %w", d.ARN, err)
 	}
-	change := events.Event{ID: requestID(), Source: "aws.bedrock", DetailType: "Batch Inference Job State Change",
-		Time: when, Resources: []string{d.ARN}, Detail: inner}
-	if err := s.cfg.Events.Publish(context.WithoutCancel(s.ctx), change); err != nil {
+	envelope, err := json.Marshal(struct {
+		Version   string         `json:"version"`
+		ID        string         `json:"id"`
+		Type      string         `json:"detail-type"`
+		Source    string         `json:"source"`
+		Account   string         `json:"account"`
+		Time      string         `json:"time"`
+		Region    string         `json:"region"`
+		Resources []string       `json:"resources"`
+		Detail    jsontext.Value `json:"detail"`
+	}{"0", requestID(), "Batch Inference Job State Change", "aws.bedrock", access.Account, when, access.Region, []string{d.ARN}, inner})
+	if err != nil {
+		return fmt.Errorf("encode the state change of %s: %w", d.ARN, err)
+	}
+	if err := s.cfg.Events.Publish(context.WithoutCancel(s.ctx), envelope); err != nil {
 		// The real service's events are best effort too: the job goes on.
 		s.log.Error("a state change was not taken", "job", d.ARN, "status", d.Status, "error", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/local/access"
 	"github.com/bedrock-batch/bedrock-batch/local/bedrock/model"
 	"github.com/bedrock-batch/bedrock-batch/local/clock"
-	"github.com/bedrock-batch/bedrock-batch/local/events"
 )
 
 // Authority decides on calls and gives roles to the service;
@@ -49,15 +48,15 @@ type ObjectStore interface {
 // Publisher takes the events of the account's default bus; *events.Service is
 // one.
 type Publisher interface {
-	// Publish hands over one state change.
-	Publish(ctx context.Context, event events.Event) error
+	// Publish hands over one event: the whole envelope as JSON, with its id.
+	Publish(ctx context.Context, envelope []byte) error
 }
 
 // PublisherFunc is a function as a Publisher.
-type PublisherFunc func(ctx context.Context, event events.Event) error
+type PublisherFunc func(ctx context.Context, envelope []byte) error
 
 // Publish calls f.
-func (f PublisherFunc) Publish(ctx context.Context, event events.Event) error { return f(ctx, event) }
+func (f PublisherFunc) Publish(ctx context.Context, envelope []byte) error { return f(ctx, envelope) }
 
 // Config is what the service is made of.
 type Config struct {
