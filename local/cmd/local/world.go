@@ -151,6 +151,7 @@ func (w *world) function(f template.Function) error {
 	if err != nil {
 		return err
 	}
+	w.mayLog(f, role)
 	environment := map[string]string{}
 	for name, value := range f.Environment {
 		environment[name] = value
@@ -171,6 +172,25 @@ func (w *world) function(f template.Function) error {
 		Timeout: f.Timeout, LogGroup: f.LogGroup, Retries: f.Retries, MaxEventAge: f.MaxEventAge, OnFailureARN: f.OnFailureARN,
 		Concurrency: f.Concurrency, Policy: policy,
 	})
+}
+
+// mayLog asks for the rights with which Lambda writes a function's log. Without
+// them the function runs all the same and its log is lost: here it is kept,
+// and the denial is logged.
+func (w *world) mayLog(f template.Function, role *access.Principal) {
+	group := f.LogGroup
+	if group == "" {
+		group = "/aws/lambda/" + f.Name
+	}
+	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
+		call := access.Call{
+			Principal: role, Action: action,
+			Resource: "arn:aws:logs:" + access.Region + ":" + access.Account + ":log-group:" + group + ":log-stream:local",
+		}
+		if err := w.authority.Check(context.Background(), call); err != nil {
+			w.log.Warn("in the cloud this function would leave no log", "function", f.Name, "error", err)
+		}
+	}
 }
 
 func (w *world) rules() (err error) {
