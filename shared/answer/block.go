@@ -192,8 +192,10 @@ func (f *filler) readOne(o Output) (err error) {
 	if err != nil {
 		return err
 	}
+	whole := false
 	defer func() {
-		if cerr := r.Close(); err == nil && cerr != nil {
+		// A stream left half way may complain about it.
+		if cerr := r.Close(); err == nil && whole && cerr != nil {
 			err = cerr
 		}
 	}()
@@ -212,6 +214,7 @@ func (f *filler) readOne(o Output) (err error) {
 		if rerr != nil && !ended {
 			return rerr
 		}
+		whole = ended
 		if ended && len(b.data) > 0 && b.data[len(b.data)-1] != '\n' {
 			b.data = append(b.data, '\n')
 		}

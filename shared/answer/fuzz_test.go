@@ -41,7 +41,7 @@ func FuzzOrder(f *testing.F) {
 				lines++
 			}
 		}
-		if n := ta.Answered + ta.Failed + ta.Duplicate + ta.Foreign + ta.Unreadable; n != lines {
+		if n := ta.Lines(); n != lines {
 			t.Fatalf("%d lines, accounted for %d: %+v", lines, n, ta)
 		}
 		seen := map[int64]bool{}

@@ -141,15 +141,21 @@ func (o *ordering) entries(ctx context.Context, visit func(part.Entry) error) (e
 	if err != nil {
 		return fmt.Errorf("open index: %w", err)
 	}
+	whole := false
 	defer func() {
-		if cerr := r.Close(); err == nil && cerr != nil {
+		// A stream left half way may complain about it.
+		if cerr := r.Close(); err == nil && whole && cerr != nil {
 			err = fmt.Errorf("close index: %w", cerr)
 		}
 	}()
 	entries := part.NewIndexReader(r)
-	for {
+	for n := 0; ; n++ {
+		if n%1024 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		e, err := entries.Next()
 		if errors.Is(err, io.EOF) {
+			whole = true
 			return nil
 		}
 		if err != nil {

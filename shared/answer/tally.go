@@ -40,6 +40,12 @@ func (t *Tally) Add(o Tally) {
 	t.Errors = AddErrors(t.Errors, o.Errors)
 }
 
+// Lines is how many lines the output has, blank ones not counted: what a job's
+// own record counts can be compared with.
+func (t Tally) Lines() int64 {
+	return t.Answered + t.Failed + t.Foreign + t.Duplicate + t.Unreadable
+}
+
 // AddErrors joins two lists into a new one, most common first, keeping the 20
 // most common.
 func AddErrors(a, b []ErrorCount) []ErrorCount {

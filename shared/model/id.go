@@ -56,6 +56,12 @@ var providers = map[string]bool{
 	"stability": true, "twelvelabs": true, "writer": true, "zai": true,
 }
 
+// geographies are the labels seen so far; in front of a provider that is not
+// known they are told from it by this list alone.
+var geographies = map[string]bool{
+	"apac": true, "au": true, "ca": true, "eu": true, "global": true, "in": true, "jp": true, "us": true, "us-gov": true,
+}
+
 var (
 	bareID  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:-]*$`)
 	account = regexp.MustCompile(`^[0-9]{12}$`)
@@ -139,7 +145,9 @@ func (id ID) parseARN() (ID, error) {
 // setBase splits a dotted name into geography and base model.
 func (id *ID) setBase(name string) {
 	first, rest, _ := strings.Cut(name, ".")
-	if second, _, ok := strings.Cut(rest, "."); ok && !providers[first] && providers[second] {
+	second, _, ok := strings.Cut(rest, ".")
+	// The profiles among the ARNs always have a geography.
+	if ok && !providers[first] && (providers[second] || geographies[first] || id.Resource == InferenceProfile) {
 		id.Geography, name, first = first, rest, second
 	}
 	id.Provider, id.Base = first, name

@@ -26,6 +26,8 @@ func TestIdentifiersSayWhatTheyName(t *testing.T) {
 		{"deepseek.v3.2", model.FoundationModel, "", "deepseek", "deepseek.v3.2", model.OpenAI, "deepseek.v3.2"},
 		{"eu.deepseek.v3.2", model.InferenceProfile, "eu", "deepseek", "deepseek.v3.2", model.OpenAI, "deepseek.v3.2"},
 		{"newprovider.model-v1", model.FoundationModel, "", "newprovider", "newprovider.model-v1", "", "newprovider.model-v1"},
+		{"eu.newprovider.model-v1", model.InferenceProfile, "eu", "newprovider", "newprovider.model-v1", "", "newprovider.model-v1"},
+		{"arn:aws:bedrock:us-east-1:123456789012:inference-profile/mars.newprovider.model-v1", model.InferenceProfile, "mars", "newprovider", "newprovider.model-v1", "", "newprovider.model-v1"},
 		{"arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0", model.FoundationModel, "", "anthropic", "anthropic.claude-3-haiku-20240307-v1:0", model.Anthropic, "anthropic.claude-3-haiku-20240307-v1:0"},
 		{"arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:inference-profile/us-gov.amazon.titan-embed-text-v2:0", model.InferenceProfile, "us-gov", "amazon", "amazon.titan-embed-text-v2:0", model.TitanEmbed, "amazon.titan-embed-text-v2:0"},
 		{"arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6", model.ApplicationProfile, "", "", "", "", "a1b2c3d4e5f6"},
