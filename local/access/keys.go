@@ -10,7 +10,7 @@ import (
 // knownKeys are the condition keys that some service here fills in (a request
 // may still leave them out). A policy that names another one could never be
 // decided as AWS would, so it is refused when it is loaded.
-var knownKeys = map[string]bool{}
+var knownKeys = map[string]string{} // by lower case: as AWS writes them
 
 func init() {
 	for _, key := range strings.Fields(`
@@ -23,7 +23,7 @@ func init() {
 		sts:RoleSessionName
 		bedrock:InferenceProfileArn
 		lambda:FunctionArn lambda:EventSourceToken`) {
-		knownKeys[strings.ToLower(key)] = true
+		knownKeys[strings.ToLower(key)] = key
 	}
 }
 
@@ -31,10 +31,10 @@ func init() {
 func Operators() []string { return slices.Sorted(maps.Keys(operators)) }
 
 // ConditionKeys lists the condition keys that policies can use.
-func ConditionKeys() []string { return slices.Sorted(maps.Keys(knownKeys)) }
+func ConditionKeys() []string { return slices.Sorted(maps.Values(knownKeys)) }
 
 func knownKey(name string) error {
-	if !knownKeys[strings.ToLower(name)] {
+	if knownKeys[strings.ToLower(name)] == "" {
 		return fmt.Errorf("condition key %q is not filled in by any service here", name)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net"
 	"os"
@@ -193,6 +194,24 @@ func TestSettingsAreLaidOverTheFunctionsOwn(t *testing.T) {
 	b, _ := json.Marshal(want)
 	if string(a) != string(b) {
 		t.Fatalf("got %s, want %s", a, b)
+	}
+}
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+func TestTheListOfWhatIsSupportedIsUpToDate(t *testing.T) {
+	path := filepath.Join(source, "../../SUPPORTED.md")
+	if *update {
+		if err := os.WriteFile(path, []byte(supported()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != supported() {
+		t.Fatal("SUPPORTED.md is stale: run go test ./cmd/local -update")
 	}
 }
 

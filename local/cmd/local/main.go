@@ -47,6 +47,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintln(stderr, "local:", err)
 		return 2
+	case o.supported:
+		if _, err := io.WriteString(stdout, supported()); err != nil {
+			return 1
+		}
+		return 0
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.logLevel}))
 	if err := serve(ctx, o, log, stdout); err != nil {
