@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -171,7 +172,8 @@ type upload struct {
 	// summed: parts carry a CRC-32 of ours. Copied parts cannot.
 	summed bool
 
-	slots  chan struct{}          // held by each part in flight
+	slots  chan struct{} // held by each part in flight
+	flying sync.WaitGroup
 	parts  []*types.CompletedPart // each written by its own goroutine
 	failed chan error             // the first failure
 }
@@ -213,7 +215,7 @@ func (u *upload) add(send func(ctx context.Context, number int32) (types.Complet
 	place := new(types.CompletedPart)
 	u.parts = append(u.parts, place)
 	number := int32(len(u.parts))
-	go func() {
+	u.flying.Go(func() {
 		defer func() { <-u.slots }()
 		part, err := send(u.ctx, number)
 		if err != nil {
@@ -225,7 +227,7 @@ func (u *upload) add(send func(ctx context.Context, number int32) (types.Complet
 			return
 		}
 		*place = part
-	}()
+	})
 	return nil
 }
 
@@ -248,13 +250,6 @@ func (u *upload) send(ctx context.Context, number int32, data []byte) (types.Com
 	return types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32: in.ChecksumCRC32}, nil
 }
 
-// wait returns when no part is in flight any more.
-func (u *upload) wait() {
-	for range cap(u.slots) {
-		u.slots <- struct{}{}
-	}
-}
-
 // failure is the error of the part that failed first, or of the context.
 func (u *upload) failure() error {
 	select {
@@ -271,7 +266,7 @@ func (u *upload) failure() error {
 
 // complete waits for the parts and makes the object of them.
 func (u *upload) complete(size int64) (batch.Object, error) {
-	u.wait()
+	u.flying.Wait()
 	if err := u.failure(); err != nil {
 		return batch.Object{}, err
 	}
@@ -295,7 +290,7 @@ func (u *upload) complete(size int64) (batch.Object, error) {
 // is removed by the bucket's lifecycle rule for incomplete uploads.
 func (u *upload) abort() {
 	u.cancel(errAborted)
-	u.wait()
+	u.flying.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTime)
 	defer cancel()
 	_, _ = u.bucket.api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
