@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -61,6 +62,9 @@ func (o *objects) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 	if err := checkKey(*in.Key); err != nil {
 		return out, err
 	}
+	if err := o.mayCompare(ctx, *in.Bucket, *in.Key, in.IfMatch); err != nil {
+		return out, err
+	}
 	name := "ObjectCreated:Put"
 	if r, ok := ctx.(*fasthttp.RequestCtx); ok && string(r.Method()) == http.MethodPost {
 		name = "ObjectCreated:Post"
@@ -105,6 +109,9 @@ func (o *objects) CreateMultipartUpload(ctx context.Context, in s3response.Creat
 
 // CompleteMultipartUpload joins the parts and tells of the object.
 func (o *objects) CompleteMultipartUpload(ctx context.Context, in *awss3.CompleteMultipartUploadInput) (out s3response.CompleteMultipartUploadResult, version string, err error) {
+	if err := o.mayCompare(ctx, *in.Bucket, *in.Key, in.IfMatch); err != nil {
+		return out, "", err
+	}
 	err = o.service.telling(ctx, "ObjectCreated:CompleteMultipartUpload", *in.Bucket, *in.Key, func() (created, error) {
 		out, version, err = o.Posix.CompleteMultipartUpload(ctx, in)
 		c := created{version: version, size: -1}
@@ -141,6 +148,9 @@ func (o *objects) DeleteObject(ctx context.Context, in *awss3.DeleteObjectInput)
 	if checkKey(*in.Key) != nil {
 		return &awss3.DeleteObjectOutput{}, nil
 	}
+	if err := o.mayCompare(ctx, *in.Bucket, *in.Key, in.IfMatch); err != nil {
+		return nil, err
+	}
 	return o.Posix.DeleteObject(ctx, in)
 }
 
@@ -163,6 +173,25 @@ func (o *objects) DeleteObjects(ctx context.Context, in *awss3.DeleteObjectsInpu
 	out, err := o.Posix.DeleteObjects(ctx, &some)
 	out.Deleted = append(out.Deleted, absent...)
 	return out, err
+}
+
+// mayCompare asks for s3:GetObject where a write depends on the object's
+// present ETag (If-Match), as AWS does.
+func (o *objects) mayCompare(ctx context.Context, bucket, key string, ifMatch *string) error {
+	account, ok := ctx.Value("account").(auth.Account)
+	if !ok || ifMatch == nil || *ifMatch == "" {
+		return nil
+	}
+	who, _ := o.service.cfg.Authority.ByAccessKey(account.Access)
+	err := o.service.cfg.Authority.Check(ctx, access.Call{
+		Principal: who, Action: "s3:GetObject", Resource: strings.Clone("arn:aws:s3:::" + bucket + "/" + key),
+		ResourcePolicy: o.service.policy(bucket),
+	})
+	var denial *access.Denial
+	if errors.As(err, &denial) {
+		return accessDenied(denial)
+	}
+	return err
 }
 
 // absent changes "no such key" into "access denied" for a caller without
