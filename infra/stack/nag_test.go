@@ -41,14 +41,13 @@ func exceptions() []exception {
 		{wildcard(jobs), "RoleSubmit", "jobs get their ids from the service"},
 		{wildcard(jobs), "RoleCollect", "jobs get their ids from the service"},
 		{wildcard("*"), "RoleSubmit", "listing jobs is an action without resources"},
-		{wildcard("*"), "RoleCollect", "listing jobs is an action without resources"},
 		{wildcard(behind), "RoleSubmit", "the service chooses the region that a profile's model runs in"},
 		{wildcard(behind), "RoleJob", "the service chooses the region that a profile's model runs in"},
 	}
 	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Gather, config.Rounds, config.Taken, config.Control} {
 		all = append(all, exception{out(folder + "*"), "RoleSubmit", "a folder of the pipeline's own state"})
 	}
-	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Results} {
+	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Rounds, config.Results} {
 		all = append(all, exception{out(folder + "*"), "RoleCollect", "a folder of the pipeline's own state or of results"})
 	}
 	return all

@@ -76,12 +76,12 @@ func (b *builder) submitStatements() []statement {
 	return append(b.commonStatements(b.uploads),
 		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(below(state...)...)},
 		statement{sid: "WriteState", actions: []string{"s3:PutObject"}, resources: b.inOutput(append(below(state...), config.Results+"*/progress.json")...)},
-		statement{sid: "RemoveState", actions: []string{"s3:DeleteObject"},
-			resources: b.inOutput(below(config.Staged, config.Open, config.Waiting, config.Gather, config.Control)...)},
+		statement{sid: "RemoveMarkers", actions: []string{"s3:DeleteObject"}, resources: b.inOutput(below(config.Waiting, config.Gather)...)},
 		statement{sid: "GiveUpParts", actions: []string{"s3:AbortMultipartUpload"}, resources: b.inOutput(below(config.Staged)...)},
 		statement{sid: "ManageJobs", resources: []*string{jobARNs()}, actions: []string{
-			"bedrock:CreateModelInvocationJob", "bedrock:GetModelInvocationJob", "bedrock:StopModelInvocationJob", "bedrock:TagResource"}},
-		b.listJobs(),
+			"bedrock:CreateModelInvocationJob", "bedrock:StopModelInvocationJob", "bedrock:TagResource"}},
+		// Listing knows no resources, so nothing narrower can be said.
+		statement{sid: "ListJobs", actions: []string{"bedrock:ListModelInvocationJobs"}, resources: []*string{jsii.String("*")}},
 		// Creating a job needs the model beside the job.
 		statement{sid: "UseModels", actions: []string{"bedrock:CreateModelInvocationJob", "bedrock:InvokeModel"}, resources: models},
 		statement{sid: "PassJobRole", actions: []string{"iam:PassRole"}, resources: []*string{b.jobRole.RoleArn()},
@@ -91,15 +91,14 @@ func (b *builder) submitStatements() []statement {
 
 // collectStatements: only this function writes results and publishes.
 func (b *builder) collectStatements() []statement {
-	own := []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Results}
+	read := []string{config.Submissions, config.Staged, config.Rounds, config.Results}
+	write := []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Results}
 	return append(b.commonStatements(b.jobs),
-		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(below(own...)...)},
-		statement{sid: "WriteState", actions: []string{"s3:PutObject"}, resources: b.inOutput(below(own...)...)},
-		statement{sid: "RemoveState", actions: []string{"s3:DeleteObject"},
-			resources: b.inOutput(below(config.Staged, config.Open, config.Waiting, config.Results)...)},
+		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(below(read...)...)},
+		statement{sid: "WriteState", actions: []string{"s3:PutObject"}, resources: b.inOutput(below(write...)...)},
+		statement{sid: "RemoveState", actions: []string{"s3:DeleteObject"}, resources: b.inOutput(below(config.Staged, config.Open, config.Waiting)...)},
 		statement{sid: "GiveUpFiles", actions: []string{"s3:AbortMultipartUpload"}, resources: b.inOutput(below(config.Staged, config.Results)...)},
 		statement{sid: "ReadJobs", actions: []string{"bedrock:GetModelInvocationJob"}, resources: []*string{jobARNs()}},
-		b.listJobs(),
 		statement{sid: "PublishNotices", actions: []string{"sns:Publish"}, resources: []*string{b.topic.TopicArn()}},
 	)
 }
@@ -114,11 +113,6 @@ func (b *builder) commonStatements(own queue) []statement {
 		{sid: "SendMessages", actions: []string{"sqs:SendMessage"}, resources: []*string{b.uploads.QueueArn(), b.jobs.QueueArn()}},
 		{sid: "TakeMessages", actions: []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, resources: []*string{own.QueueArn()}},
 	}
-}
-
-// listJobs: the action knows no resources, so nothing narrower can be said.
-func (b *builder) listJobs() statement {
-	return statement{sid: "ListJobs", actions: []string{"bedrock:ListModelInvocationJobs"}, resources: []*string{jsii.String("*")}}
 }
 
 // inOutput are the ARNs of patterns of the output bucket's keys.

@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
 // Settings is one stage. The comments of the members are the documentation
@@ -137,6 +138,9 @@ func Parse(file, name string, data []byte) (Settings, error) {
 		text, err := json.Marshal(s.Workload)
 		if err != nil {
 			return Settings{}, fmt.Errorf("%s: workload: %w", file, err)
+		}
+		if _, err := workload.Parse(file+": workload", text); err != nil {
+			return Settings{}, err
 		}
 		s.Pipeline.Workload = text
 	}

@@ -29,6 +29,7 @@ var pipelineDocs = map[string]string{
 	"memory_bytes":                "memory for restoring the order of results",
 	"spill_bytes":                 "space in the temporary folder for the same",
 	"max_compressed_bytes":        "largest compressed upload in bytes; it must fit one slice",
+	"parallel":                    "small objects that are read or written at once",
 	"max_parts":                   "most parts, thus jobs, of one upload, retries not counted",
 }
 
