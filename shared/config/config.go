@@ -139,6 +139,9 @@ type Settings struct {
 	// MaxParts is the most parts of a submission, retries not counted
 	// (default 2000).
 	MaxParts int `json:"max_parts,omitzero" yaml:"max_parts"`
+	// Parallel is how many small objects are read or written at once (default
+	// 16).
+	Parallel int `json:"parallel,omitzero" yaml:"parallel"`
 	// KMSKey encrypts what jobs write, if set (key ARN).
 	KMSKey string `json:"kms_key,omitzero" yaml:"-"`
 }
@@ -156,6 +159,7 @@ func Default() Settings {
 		SpillBytes:          2 << 30,
 		MaxCompressedBytes:  2 << 30,
 		MaxParts:            2000,
+		Parallel:            16,
 	}
 }
 
@@ -223,6 +227,7 @@ func (s Settings) Validate() error {
 	check(s.LateOutput >= 0, "late_output must not be negative")
 	check(s.MemoryBytes > 0 && s.SpillBytes > 0, "memory_bytes and spill_bytes must be positive")
 	check(s.MaxParts >= 1 && s.MaxParts <= 2000, "max_parts is %d, must be 1 to 2000", s.MaxParts)
+	check(s.Parallel >= 1 && s.Parallel <= 256, "parallel is %d, must be 1 to 256", s.Parallel)
 	check(s.Caps.MaxRecords >= 0 && s.Caps.MaxBytes >= 0 && s.Caps.MaxEstimatedCostUSD >= 0, "caps must not be negative")
 	return errors.Join(errs...)
 }

@@ -36,6 +36,8 @@ func NewSubmit(s *pipeline.Submit, bucket string, uploads pipeline.Queue, log *s
 			return s.Stop(ctx, in, m.own.Submission)
 		case pipeline.DoDispatch:
 			return s.Dispatch(ctx, in, m.own.Model)
+		case pipeline.DoSettle:
+			return s.Settle(ctx, in, m.own.Folder)
 		case pipeline.DoTick:
 			return s.Tick(ctx, in)
 		}

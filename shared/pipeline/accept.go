@@ -25,14 +25,14 @@ const (
 	headBytes = 64 << 10
 )
 
-func (r *run) marked(ctx context.Context, id string) (Upload, error) {
+func (r *run) marked(ctx context.Context, id string) (marker, error) {
 	body, _, err := r.output.Get(ctx, openKey(id))
 	if err != nil {
-		return Upload{}, fmt.Errorf("read marker of submission %s: %w", id, err)
+		return marker{}, fmt.Errorf("read marker of submission %s: %w", id, err)
 	}
-	var u Upload
+	var u marker
 	if err := json.Unmarshal(body, &u); err != nil {
-		return Upload{}, fmt.Errorf("read marker of submission %s: %w", id, err)
+		return marker{}, fmt.Errorf("read marker of submission %s: %w", id, err)
 	}
 	return u, nil
 }
@@ -48,11 +48,13 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 			return noDelay, err
 		}
 	}
-	get := func(ctx context.Context, key string) ([]byte, error) {
-		body, _, err := r.input.Get(ctx, key)
-		return body, err
+	// What is run is looked at: the upload itself, or the first object of a
+	// folder's round.
+	first, err := r.first(ctx, h.Submission)
+	if err != nil {
+		return noDelay, err
 	}
-	w, found, err := workload.Load(ctx, get, h.Upload.Key, r.base)
+	w, found, err := workload.Load(ctx, r.getSettings, first.Key, r.base)
 	if batch.Passing(err) || errors.Is(err, batch.ErrAccess) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return noDelay, err
 	}
@@ -77,7 +79,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if !r.settings.Allows(w.Model) {
 		return noDelay, h.reject(ctx, "model %s is not among this deployment's models (%d allowed); ask its operator, or name one of them", w.Model, len(r.settings.Models))
 	}
-	if h.Upload.Size == 0 {
+	if h.Upload.Size == 0 && h.Kind == "upload" {
 		return noDelay, h.reject(ctx, "the file is empty")
 	}
 	var own int64
@@ -87,16 +89,12 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if limit := lower(own, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
 		return noDelay, h.reject(ctx, "the file has %d bytes, the limit is %d", h.Upload.Size, limit)
 	}
-	head, err := r.head(ctx, h.Upload)
-	if errors.Is(err, batch.ErrNotFound) {
-		return noDelay, h.reject(ctx, "the file was deleted before it could be read")
-	}
+	format, compression, why, err := r.recognise(ctx, h.Submission, w, first)
 	if err != nil {
 		return noDelay, err
 	}
-	format, compression, err := dataset.Recognise(h.Upload.Key, head, dataset.Format(w.Format))
-	if err != nil {
-		return noDelay, h.reject(ctx, "%v", err)
+	if why != nil {
+		return noDelay, h.reject(ctx, "%v", why)
 	}
 	if err := errors.Join(workload.Unsupported(w, format), w.Check(format)); err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
@@ -127,6 +125,42 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	})
 }
 
+// first is the object by which a submission's settings are found.
+func (r *submitRun) first(ctx context.Context, s *Submission) (Upload, error) {
+	if s.Kind != "folder" {
+		return s.Upload, nil
+	}
+	listing, err := r.readListing(ctx, s.Listing)
+	if err != nil {
+		return Upload{}, err
+	}
+	if len(listing) == 0 {
+		return Upload{}, fmt.Errorf("the listing %s is empty", s.Listing)
+	}
+	return listing[0].Upload, nil
+}
+
+// recognise finds out the format of what is to be run. why is set where it
+// cannot be read. A folder's objects are recognised one by one when they are
+// read; what its first says only chooses the shape of the records.
+func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Workload, first Upload) (format dataset.Format, c dataset.Compression, why, err error) {
+	head, err := r.head(ctx, first)
+	if errors.Is(err, batch.ErrNotFound) {
+		why, err = errors.New("the file was deleted before it could be read"), nil
+	} else if err != nil {
+		return "", "", nil, err
+	} else {
+		format, c, why = dataset.Recognise(first.Key, head, w.Format)
+	}
+	if s.Kind == "folder" {
+		if why != nil {
+			format = dataset.Text
+		}
+		return format, dataset.Plain, nil, nil
+	}
+	return format, c, why, nil
+}
+
 // superseded decides the end of an upload that is not the newest version of
 // its key any more, before anything is paid for it.
 func (r *submitRun) superseded(ctx context.Context, h *hold) (bool, error) {
@@ -143,7 +177,7 @@ func (r *submitRun) superseded(ctx context.Context, h *hold) (bool, error) {
 	return false, nil
 }
 
-func (r *submitRun) head(ctx context.Context, u Upload) ([]byte, error) {
+func (r *run) head(ctx context.Context, u Upload) ([]byte, error) {
 	body, err := r.input.Open(ctx, u.Key, version(u), 0, min(u.Size, headBytes))
 	if err != nil {
 		return nil, fmt.Errorf("read upload %s: %w", u.Key, err)

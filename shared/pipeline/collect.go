@@ -331,7 +331,19 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 // sources is how the index's numbers of objects become keys; nil where there
 // is one object only.
 func (r *run) sources(ctx context.Context, s *Submission) (func(int) (string, error), error) {
-	return nil, nil
+	if s.Kind != "folder" {
+		return nil, nil
+	}
+	listing, err := r.readListing(ctx, s.Listing)
+	if err != nil {
+		return nil, err
+	}
+	return func(n int) (string, error) {
+		if n < 0 || n >= len(listing) {
+			return "", fmt.Errorf("object %d of a listing of %d", n, len(listing))
+		}
+		return listing[n].Key, nil
+	}, nil
 }
 
 // gathered stores what came of a part.

@@ -1,18 +1,15 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/answer"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
-	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 )
 
 // finish brings a submission to its end: merge the attempts, compose the
@@ -228,7 +225,11 @@ func (r *collectRun) errors(ctx context.Context, h *hold, p Part) (int64, error)
 		return 0, err
 	}
 	defer w.Abort()
-	o := &origins{collectRun: r, s: h.Submission, p: p}
+	set, err := r.settingsOf(ctx, h.ID)
+	if err != nil {
+		return 0, err
+	}
+	o := &origins{collectRun: r, s: h.Submission, w: set, p: p}
 	defer o.close()
 	if _, err := answer.Errors(ctx, answer.Erring{Failed: failed, Origin: o.find, Errors: w}); err != nil {
 		return 0, err
@@ -237,7 +238,7 @@ func (r *collectRun) errors(ctx context.Context, h *hold, p Part) (int64, error)
 	if err != nil {
 		return 0, err
 	}
-	if o.gone {
+	if o.missing {
 		if err := h.change(ctx, func(s *Submission) error {
 			for _, m := range s.Mismatches {
 				if m == sourceGone {
@@ -382,135 +383,5 @@ func (r *collectRun) cleanUp(ctx context.Context, id string) error {
 	if err := r.output.Delete(ctx, keys...); err != nil {
 		return fmt.Errorf("clean up after submission %s: %w", id, err)
 	}
-	return nil
-}
-
-// origins finds the rows of one part again, for errors.jsonl.
-type origins struct {
-	*collectRun
-	s      *Submission
-	p      Part
-	body   io.ReadCloser
-	at     int64
-	header []byte // what the format must know to read a row by itself
-	ready  bool
-	gone   bool
-	raw    []byte
-	row    []byte
-}
-
-func (o *origins) close() {
-	if o.body != nil {
-		o.body.Close()
-	}
-}
-
-// find reads the row that a failed record was made from. Rows come in order,
-// so the source is read once, from front to back.
-func (o *origins) find(ctx context.Context, f *answer.Failure) (answer.Origin, error) {
-	if o.gone {
-		return answer.Origin{Kind: answer.Gone}, nil
-	}
-	err := o.seek(ctx, f)
-	if errors.Is(err, batch.ErrNotFound) {
-		o.gone = true
-		return answer.Origin{Kind: answer.Gone}, nil
-	}
-	if err != nil {
-		return answer.Origin{}, err
-	}
-	if o.s.Format == dataset.Text {
-		return answer.Origin{Kind: answer.Document, Bucket: o.s.Upload.Bucket, Key: o.s.Upload.Key, Version: o.s.Upload.VersionID}, nil
-	}
-	if o.s.Format.Lines() {
-		return answer.Origin{Kind: answer.Object, Raw: o.raw}, nil
-	}
-	raw, at := io.Reader(bytes.NewReader(o.raw)), dataset.Position{Row: f.Row, Line: 2, Context: o.header}
-	if o.s.Format == dataset.JSON {
-		raw, at = io.MultiReader(strings.NewReader("["), raw, strings.NewReader("]")), dataset.Position{}
-	}
-	rows, err := dataset.New(o.s.Format, raw, at, dataset.Options{})
-	if err != nil {
-		return answer.Origin{}, err
-	}
-	row, err := rows.Next()
-	if err != nil {
-		return answer.Origin{}, fmt.Errorf("read row %d again: %w", f.Row, err)
-	}
-	o.row = append(o.row[:0], '{')
-	o.row = row.AppendMembers(o.row)
-	o.row = append(o.row, '}')
-	return answer.Origin{Kind: answer.Object, Raw: o.row}, nil
-}
-
-func (o *origins) seek(ctx context.Context, f *answer.Failure) error {
-	staged := o.s.Compression != dataset.Plain
-	if !o.ready {
-		if err := o.readHeader(ctx, staged); err != nil {
-			return err
-		}
-		o.ready = true
-	}
-	if o.s.Format == dataset.Text {
-		return nil
-	}
-	if o.body == nil || f.Off < o.at {
-		var err error
-		if o.body != nil {
-			o.body.Close()
-			o.body = nil
-		}
-		if staged {
-			o.body, err = o.output.Open(ctx, sourceKey(o.s.ID, 0), "", f.Off, batch.Whole)
-		} else {
-			o.body, err = o.input.Open(ctx, o.s.Upload.Key, version(o.s.Upload), f.Off, max(o.p.Source.End, f.Off+f.Len))
-		}
-		if err != nil {
-			o.body = nil
-			return fmt.Errorf("read the rows again: %w", err)
-		}
-		o.at = f.Off
-	}
-	if _, err := io.CopyN(io.Discard, o.body, f.Off-o.at); err != nil {
-		return fmt.Errorf("read the rows again: %w", err)
-	}
-	if int64(cap(o.raw)) < f.Len {
-		o.raw = make([]byte, f.Len)
-	}
-	o.raw = o.raw[:f.Len]
-	if _, err := io.ReadFull(o.body, o.raw); err != nil {
-		return fmt.Errorf("read the rows again: %w", err)
-	}
-	o.at = f.Off + f.Len
-	return nil
-}
-
-// readHeader reads what stands before the first row of a table.
-func (o *origins) readHeader(ctx context.Context, staged bool) error {
-	if o.s.Format != dataset.CSV && o.s.Format != dataset.TSV {
-		return nil
-	}
-	body, err := o.input.Open(ctx, o.s.Upload.Key, version(o.s.Upload), 0, batch.Whole)
-	if err != nil {
-		return fmt.Errorf("read the header again: %w", err)
-	}
-	defer body.Close()
-	var source io.Reader = body
-	if staged {
-		packed, err := dataset.Decompress(body, o.s.Compression, 0)
-		if err != nil {
-			return fmt.Errorf("read the header again: %w", err)
-		}
-		defer packed.Close()
-		source = packed
-	}
-	rows, err := dataset.New(o.s.Format, source, dataset.Position{}, dataset.Options{})
-	if err != nil {
-		return fmt.Errorf("read the header again: %w", err)
-	}
-	if _, err := rows.Next(); err != nil && err != io.EOF {
-		return fmt.Errorf("read the header again: %w", err)
-	}
-	o.header = rows.Position().Context
 	return nil
 }

@@ -99,6 +99,19 @@ func (p *preparing) read(ctx context.Context) error {
 	if err != nil {
 		return refusal(err.Error())
 	}
+	sink := &sink{ctx: ctx, bucket: p.output, id: p.h.ID, attempt: 1, closed: p.closed}
+	defer sink.abort()
+	builder, err := part.NewBuilder(p.quota, sink, part.Options{First: p.first, TempDir: p.tempDir})
+	if err != nil {
+		return err
+	}
+	defer builder.Close()
+	if p.h.Kind == "folder" {
+		if err := p.folder(ctx, builder); err != nil {
+			return err
+		}
+		return builder.End()
+	}
 	body, err := p.input.Open(ctx, p.h.Upload.Key, version(p.h.Upload), p.at.Off, batch.Whole)
 	if err != nil {
 		return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
@@ -121,14 +134,7 @@ func (p *preparing) read(ctx context.Context) error {
 	if err != nil {
 		return refusal(err.Error())
 	}
-	sink := &sink{ctx: ctx, bucket: p.output, id: p.h.ID, attempt: 1, closed: p.closed}
-	defer sink.abort()
-	builder, err := part.NewBuilder(p.quota, sink, part.Options{First: p.first, TempDir: p.tempDir})
-	if err != nil {
-		return err
-	}
-	defer builder.Close()
-	if err := p.copy(ctx, rows, renderer, builder); err != nil {
+	if err := p.copy(ctx, rows, renderer, builder, place{n: part.NoSource}); err != nil {
 		return err
 	}
 	if err := builder.End(); err != nil {
@@ -142,10 +148,30 @@ func (p *preparing) read(ctx context.Context) error {
 	return nil
 }
 
-// copy turns rows into items of the builder until the upload ends.
-func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *prompt.Renderer, builder *part.Builder) error {
+// place is where in a submission an object's rows stand: its key and number in
+// the listing, the number of rows before it, and how its positions are told.
+// Of an upload that is one object only n is set, to part.NoSource.
+type place struct {
+	source   string
+	n        int
+	base     int64
+	position func(dataset.Position) (dataset.Position, error)
+}
+
+func (at place) tell(local dataset.Position) (dataset.Position, error) {
+	if at.position == nil {
+		return local, nil
+	}
+	return at.position(local)
+}
+
+// copy turns rows into items of the builder until the object ends.
+func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *prompt.Renderer, builder *part.Builder, from place) error {
 	var record, aside []byte
-	at := rows.Position()
+	at, err := from.tell(rows.Position())
+	if err != nil {
+		return err
+	}
 	for n := 0; ; n++ {
 		if n%lookEvery == 0 && p.sliceOver() {
 			return errSliceOver
@@ -155,15 +181,22 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 			return nil
 		}
 		if err != nil {
+			if errors.Is(err, dataset.ErrHeader) && from.n != part.NoSource {
+				return err
+			}
 			if errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrTooLarge) {
 				return refusal(err.Error())
 			}
 			return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
 		}
-		if row.Row > maxRows {
+		if row.Row += from.base; row.Row > maxRows {
 			return refusal(fmt.Sprintf("the file has more than %d rows", int64(maxRows)))
 		}
-		item := part.Item{At: at, Next: rows.Position(), Index: part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, Source: part.NoSource, ID: row.ID}}
+		next, err := from.tell(rows.Position())
+		if err != nil {
+			return err
+		}
+		item := part.Item{At: at, Next: next, Index: part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, Source: from.n, ID: row.ID}}
 		at = item.Next
 		bad := row.Bad
 		if bad == nil {
@@ -179,7 +212,7 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		}
 		if bad != nil {
 			row.Bad = bad
-			aside = dataset.AppendAside(aside[:0], row, "")
+			aside = dataset.AppendAside(aside[:0], row, from.source)
 			item.Aside = aside
 		} else {
 			item.Record = record

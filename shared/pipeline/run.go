@@ -279,10 +279,17 @@ func clone(s *Submission) (*Submission, error) {
 	return &c, nil
 }
 
-// mark puts a submission's open marker, by which the tick finds it. Its body
-// is the accepted upload, from which the state can be made.
-func (r *run) mark(ctx context.Context, id string, u Upload) error {
-	body, err := json.Marshal(u)
+// marker is the body of an open marker: what was accepted, from which the
+// state can be made.
+type marker struct {
+	Kind    string `json:"kind"`
+	Listing string `json:"listing,omitempty"`
+	Upload
+}
+
+// mark puts a submission's open marker, by which the tick finds it.
+func (r *run) mark(ctx context.Context, id string, m marker) error {
+	body, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}

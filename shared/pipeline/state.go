@@ -187,8 +187,10 @@ type Submission struct {
 	Version int    `json:"version"`
 	ID      string `json:"id"`
 	// Kind is upload, folder or request.
-	Kind     string `json:"kind"`
-	Upload   Upload `json:"upload"`
+	Kind   string `json:"kind"`
+	Upload Upload `json:"upload"`
+	// Listing is the object that lists what a folder's round holds.
+	Listing  string `json:"listing,omitempty"`
 	Workload string `json:"workload,omitempty"`
 	State    State  `json:"state"`
 	// Ending is set where the way was cut short: rejected, superseded, given
@@ -318,7 +320,6 @@ func ParseJobName(name string) (deployment, submission string, part, attempt int
 
 func stateKey(id string) string     { return config.Submissions + id + "/submission.json" }
 func workloadKey(id string) string  { return config.Submissions + id + "/workload.json" }
-func listingKey(id string) string   { return config.Submissions + id + "/listing.jsonl" }
 func openKey(id string) string      { return config.Open + id }
 func stagedPrefix(id string) string { return config.Staged + id + "/" }
 
@@ -372,6 +373,9 @@ const (
 // resultsPrefix is the folder of an upload's results: below the upload's own
 // key, shortened with a hash where that would be too long a key.
 func resultsPrefix(uploadKey string) string {
+	if uploadKey == "" {
+		return config.Results // the folder at the root
+	}
 	if len(config.Results)+len(uploadKey)+resultRoom > maxKey {
 		keep := maxKey - len(config.Results) - resultRoom - 20
 		for keep > 0 && uploadKey[keep]&0xC0 == 0x80 { // not inside a letter

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
@@ -23,6 +24,12 @@ type Submit struct {
 	bucket  string // the output bucket's name, for the jobs' URIs
 	base    workload.Workload
 	tempDir string
+
+	// What an invocation may know from an earlier one of the same process,
+	// to spare requests; nothing depends on it.
+	mu     sync.Mutex
+	memory map[string]remembered // settings by folder
+	due    map[string]time.Time  // folders that will be looked at
 }
 
 // Settings of both halves.
@@ -89,21 +96,47 @@ func (s *Submit) Uploaded(ctx context.Context, in Invocation, u Upload) error {
 	case !errors.Is(err, batch.ErrNotFound):
 		return err
 	}
-	if err := r.open(ctx, id, "upload", u); err != nil {
+	if taken, err := r.taken(ctx, id); err != nil || taken {
+		return err
+	}
+	rule, err := r.rule(ctx, u.Key, false)
+	switch {
+	case err != nil:
+		return err
+	case rule != nil && rule.skip:
+		r.note(ctx, "upload ignored", "", "key", u.Key, "why", "excluded by its workload's gather globs")
+		return nil
+	case rule != nil:
+		return r.gather(ctx, rule, id, u)
+	}
+	if err := r.open(ctx, id, marker{Kind: "upload", Upload: u}); err != nil {
 		return err
 	}
 	return r.proceed(ctx, id)
 }
 
+// taken reports whether a round of a folder took this version.
+func (r *submitRun) taken(ctx context.Context, id string) (bool, error) {
+	_, _, err := r.output.Get(ctx, takenKey(id))
+	if errors.Is(err, batch.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether a version is taken: %w", err)
+	}
+	return true, nil
+}
+
 // open makes the submission's state exist: the marker first, so that the tick
 // finds what this invocation may not live to finish.
-func (r *submitRun) open(ctx context.Context, id, kind string, u Upload) error {
-	if err := r.mark(ctx, id, u); err != nil {
+func (r *submitRun) open(ctx context.Context, id string, m marker) error {
+	if err := r.mark(ctx, id, m); err != nil {
 		return err
 	}
+	u := m.Upload
 	now := r.clock.Now().UTC()
 	fresh := &Submission{
-		Version: StateVersion, ID: id, Kind: kind, Upload: u, State: Preparing,
+		Version: StateVersion, ID: id, Kind: m.Kind, Upload: u, Listing: m.Listing, State: Preparing,
 		Parts: []Part{}, CreatedAt: now,
 	}
 	_, landed, err := r.store(ctx, fresh, batch.Condition{IfAbsent: true})
@@ -151,14 +184,14 @@ func (s *Submit) Continue(ctx context.Context, in Invocation, id string) error {
 // reopen makes the state of a submission from its marker: the invocation that
 // put the marker died before it could.
 func (r *submitRun) reopen(ctx context.Context, id string) error {
-	u, err := r.marked(ctx, id)
+	m, err := r.marked(ctx, id)
 	if errors.Is(err, batch.ErrNotFound) {
 		return nil // neither state nor marker: nothing was ever accepted
 	}
 	if err != nil {
 		return err
 	}
-	if err := r.open(ctx, id, "upload", u); err != nil {
+	if err := r.open(ctx, id, m); err != nil {
 		return err
 	}
 	return r.proceed(ctx, id)

@@ -19,6 +19,9 @@ func (s *Submit) Tick(ctx context.Context, in Invocation) error {
 	if err := r.wakeStale(ctx, r.uploads, DoContinue, r.settings.StaleAfter.Std()); err != nil {
 		return err
 	}
+	if err := r.wakeFolders(ctx); err != nil {
+		return err
+	}
 	return r.wakeDispatchers(ctx)
 }
 
@@ -50,7 +53,7 @@ func (r *run) touch(ctx context.Context, s *Submission) error {
 	if s.State.Terminal() {
 		return nil
 	}
-	return r.mark(ctx, s.ID, s.Upload)
+	return r.mark(ctx, s.ID, marker{s.Kind, s.Listing, s.Upload})
 }
 
 func (r *submitRun) wakeDispatchers(ctx context.Context) error {

@@ -43,13 +43,6 @@ type feature struct {
 var unsupported = []feature{
 	{"format openai", func(_ *Workload, f dataset.Format) bool { return f == dataset.OpenAI }},
 	{"format anthropic", func(_ *Workload, f dataset.Format) bool { return f == dataset.Anthropic }},
-	{"format text", func(_ *Workload, f dataset.Format) bool { return f == dataset.Text }},
-	{"gather.quiet", func(w *Workload, _ dataset.Format) bool {
-		return w.Gather != nil && w.Gather.Quiet != nil && *w.Gather.Quiet != 0
-	}},
-	{"gather.expect", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && w.Gather.Expect != nil }},
-	{"gather.include", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && len(w.Gather.Include) > 0 }},
-	{"gather.exclude", func(w *Workload, _ dataset.Format) bool { return w.Gather != nil && len(w.Gather.Exclude) > 0 }},
 	{"models", func(w *Workload, _ dataset.Format) bool { return len(w.Models) > 0 }},
 	{"output.echo", func(w *Workload, _ dataset.Format) bool { return w.Echo() }},
 	{"output.csv", func(w *Workload, _ dataset.Format) bool { return w.CSV() }},
