@@ -2,6 +2,7 @@ package answer_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -197,5 +198,22 @@ func TestOrderingAndMergingAccountForEveryRow(t *testing.T) {
 		if n := strings.Count(failed.String(), "\n"); n != int(total)-len(expected) {
 			t.Fatalf("seed %d: %d failed lines", seed, n)
 		}
+	}
+}
+
+func TestLongLinesPassThroughMergeAndErrors(t *testing.T) {
+	long := strings.Repeat("l", 300_000)
+	line := fmt.Sprintf(`{"row":1,"recordId":"r0000000001","off":0,"len":1,"code":"500","message":%q,"retryable":true,"missing":false,"modelInput":{"p":%q}}`+"\n", long, long)
+	var failed, errs bytes.Buffer
+	m, err := answer.Merge(t.Context(), answer.Merging{FirstRow: 1, LastRow: 2, Attempts: []answer.Attempt{attempt(1, result(2, 1), line)}, Results: io.Discard, Failed: &failed})
+	if err != nil || m.Failed != 1 || failed.String() != attempts(line, 1) {
+		t.Fatal(m, err)
+	}
+	if len(m.Errors) != 1 || len(m.Errors[0].Message) != 200 {
+		t.Errorf("errors %v", m.Errors)
+	}
+	n, err := answer.Errors(t.Context(), answer.Erring{Failed: &failed, Errors: &errs, Origin: func(context.Context, *answer.Failure) (answer.Origin, error) { return answer.Origin{}, nil }})
+	if err != nil || n != 1 || !strings.Contains(errs.String(), `"message":"`+long+`"`) || !strings.Contains(errs.String(), `"modelInput":{"p":"`+long+`"}`) {
+		t.Error(n, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
@@ -113,74 +112,6 @@ func (o *ordering) run(ctx context.Context) error {
 	}
 	o.finish()
 	return nil
-}
-
-// readIndex learns the rows of the part.
-func (o *ordering) readIndex(ctx context.Context) error {
-	err := o.entries(ctx, func(e part.Entry) error {
-		if n := len(o.rows); n > 0 && e.Row <= o.rows[n-1] {
-			return fmt.Errorf("read index: row %d stands behind row %d", e.Row, o.rows[n-1])
-		}
-		o.rows = append(o.rows, e.Row)
-		return nil
-	})
-	n := len(o.rows)
-	o.state = make([]outcome, n)
-	o.line = make([]int64, n)
-	o.lengths = make([]int32, n)
-	o.at = make([]address, n)
-	return err
-}
-
-// errEnough ends a walk over the index.
-var errEnough = errors.New("enough")
-
-// entries calls visit with each entry of the index.
-func (o *ordering) entries(ctx context.Context, visit func(part.Entry) error) (err error) {
-	r, err := o.job.Index(ctx)
-	if err != nil {
-		return fmt.Errorf("open index: %w", err)
-	}
-	whole := false
-	defer func() {
-		// A stream left half way may complain about it.
-		if cerr := r.Close(); err == nil && whole && cerr != nil {
-			err = fmt.Errorf("close index: %w", cerr)
-		}
-	}()
-	entries := part.NewIndexReader(r)
-	for n := 0; ; n++ {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		e, err := entries.Next()
-		if errors.Is(err, io.EOF) {
-			whole = true
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read index: %w", err)
-		}
-		if err := visit(e); err != nil {
-			if errors.Is(err, errEnough) {
-				return nil
-			}
-			return err
-		}
-	}
-}
-
-// position finds a row in the index.
-func (o *ordering) position(row int64) (int, bool) {
-	if len(o.rows) == 0 || row < o.rows[0] {
-		return 0, false
-	}
-	// Rows are numbered without gaps but for those set aside.
-	guess := int(min(row-o.rows[0], int64(len(o.rows)-1)))
-	if o.rows[guess] == row {
-		return guess, true
-	}
-	return slices.BinarySearch(o.rows[:guess], row)
 }
 
 // read passes over the outputs once.

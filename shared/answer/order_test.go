@@ -251,3 +251,67 @@ func TestTheTallyKeepsTheMostCommonErrors(t *testing.T) {
 		t.Error("the failed rows do not have the whole message")
 	}
 }
+
+func TestASpillFolderThatIsNotThereIsNamed(t *testing.T) {
+	dir := t.TempDir() + "/nowhere"
+	_, err := answer.Order(t.Context(), answer.Job{
+		Index: text(index(1)), Outputs: outputs(converse(1, "a")), Invocation: batch.Converse,
+		Dir: dir, Memory: -1, Results: io.Discard, Failed: io.Discard,
+	})
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestOutputOrIndexThatChangeBetweenPassesAreNoticed(t *testing.T) {
+	changing := func(texts ...string) func(context.Context) (io.ReadCloser, error) {
+		n := 0
+		return func(context.Context) (io.ReadCloser, error) {
+			s := texts[min(n, len(texts)-1)]
+			n++
+			return io.NopCloser(strings.NewReader(s)), nil
+		}
+	}
+	two := converse(2, "b") + converse(1, "a")
+	for _, c := range []struct {
+		name          string
+		index, output func(context.Context) (io.ReadCloser, error)
+		because       string
+		memory, spill int64
+	}{
+		{"lines in another order", text(index(1, 2)), changing(two, converse(1, "a")+converse(2, "b")), "output file read differently", -1, -1},
+		{"lines that are gone", text(index(1, 2)), changing(two, ""), "output file read differently", -1, -1},
+		{"an answer of another length", text(index(1, 2)), changing(two, converse(2, "bb")+converse(1, "aa")), "output file read differently", -1, -1},
+		{"other rows", changing(index(1, 2), index(1, 3)), text(two), "index read differently", 0, 0},
+		{"rows in a wrong order", text(index(2, 1)), text(two), "row 1 stands behind row 2", 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := answer.Order(t.Context(), answer.Job{
+				Index: c.index, Outputs: []answer.Output{{Open: c.output}}, Invocation: batch.Converse, Dir: t.TempDir(),
+				Memory: c.memory, Spill: c.spill, Results: io.Discard, Failed: io.Discard,
+			})
+			if err == nil || !strings.Contains(err.Error(), c.because) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestItEndsWhenItsContextEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	job := answer.Job{Index: text(index(1)), Invocation: batch.Converse, Dir: t.TempDir(), Results: io.Discard, Failed: io.Discard}
+	job.Outputs = []answer.Output{{Open: func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(endless{cancel}), nil
+	}}}
+	if _, err := answer.Order(ctx, job); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// endless is an output without end that is given up while it is read.
+type endless struct{ cancel func() }
+
+func (e endless) Read(p []byte) (int, error) {
+	e.cancel()
+	return copy(p, "{}\n"), nil
+}
