@@ -202,24 +202,37 @@ func (s *Service) createJob(ctx context.Context, _ *http.Request, _ string, body
 		return nil, err
 	}
 
+	shown, start, err := s.admit(&q, t, id, fingerprint)
+	if err != nil {
+		return nil, err
+	}
+	if start != nil {
+		err = s.tell(shown)
+		start()
+	}
+	return map[string]string{"jobArn": shown.ARN}, err
+}
+
+// admit takes a job in; start is nil where it was there already, by its token.
+func (s *Service) admit(q *createRequest, t target, id, fingerprint string) (shown detail, start func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, &access.APIError{Code: "ServiceUnavailableException", Status: http.StatusServiceUnavailable, Message: "The service is stopping."}
+		return detail{}, nil, &access.APIError{Code: "ServiceUnavailableException", Status: http.StatusServiceUnavailable, Message: "The service is stopping."}
 	}
 	if j, used := s.tokens[*q.Token]; used {
 		if j.Request != fingerprint {
-			return nil, conflict("The client request token %s was used with other parameters.", *q.Token)
+			return detail{}, nil, conflict("The client request token %s was used with other parameters.", *q.Token)
 		}
-		return map[string]string{"jobArn": j.Detail.ARN}, nil
+		return j.Detail, nil, nil
 	}
 	if _, used := s.names[*q.Name]; used {
 		// AWS does not say which error this is; clients have to bear both.
 		message := fmt.Sprintf("The provided job name is currently in use: %s. Provide a different job name.", *q.Name)
 		if s.hash("clash", *q.Name)%2 == 0 {
-			return nil, conflict("%s", message)
+			return detail{}, nil, conflict("%s", message)
 		}
-		return nil, invalid("%s", message)
+		return detail{}, nil, invalid("%s", message)
 	}
 	live := 0
 	for _, j := range s.jobs {
@@ -228,18 +241,14 @@ func (s *Service) createJob(ctx context.Context, _ *http.Request, _ string, body
 		}
 	}
 	if limit := min(s.cfg.Slots, t.slots); live >= limit {
-		return nil, overQuota("Your account has reached the quota of %d in-progress and submitted batch inference jobs for the model %s. Wait until a job has ended, or request a quota increase.", limit, t.base.ID)
+		return detail{}, nil, overQuota("Your account has reached the quota of %d in-progress and submitted batch inference jobs for the model %s. Wait until a job has ended, or request a quota increase.", limit, t.base.ID)
 	}
-	j := s.newJob(&q, t, id, fingerprint)
+	j := s.newJob(q, t, id, fingerprint)
 	if err := s.save(j); err != nil {
-		return nil, err
+		return detail{}, nil, err
 	}
 	s.remember(j)
-	if err := s.tell(j.Detail); err != nil {
-		return nil, err
-	}
-	s.start(j)
-	return map[string]string{"jobArn": j.Detail.ARN}, nil
+	return j.Detail, s.arm(j), nil
 }
 
 // allowCreate checks the caller's rights: on the job, on what the model id

@@ -156,7 +156,7 @@ func (s *Service) load() error {
 	}
 	for _, j := range s.jobs {
 		if !j.Detail.Status.terminal() {
-			s.start(j)
+			s.arm(j)()
 		}
 	}
 	return nil

@@ -13,18 +13,21 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/local/access"
 )
 
-// start gives a job its life; the caller holds s.mu or is New.
-func (s *Service) start(j *job) {
+// arm makes a job ready to live and to be stopped; the caller holds s.mu or is
+// New, and calls the returned function without it.
+func (s *Service) arm(j *job) (start func()) {
 	ctx, stop := context.WithCancel(s.ctx)
 	j.stop = stop
 	s.wait.Add(1)
-	go func() {
-		defer s.wait.Done()
-		defer stop()
-		if err := s.live(ctx, j); err != nil && s.ctx.Err() == nil {
-			s.log.Error("a job cannot go on", "job", j.Detail.ARN, "error", err)
-		}
-	}()
+	return func() {
+		go func() {
+			defer s.wait.Done()
+			defer stop()
+			if err := s.live(ctx, j); err != nil && s.ctx.Err() == nil {
+				s.log.Error("a job cannot go on", "job", j.Detail.ARN, "error", err)
+			}
+		}()
+	}
 }
 
 // errMoved says that the job is no longer where its worker thinks: somebody
