@@ -1,0 +1,154 @@
+// Package demo shows the product on one machine: it starts the local services
+// with what would be deployed, drops the example folders into the input bucket,
+// follows the work, prints the notices that its own subscription receives and a
+// few results, and checks that every row is accounted for.
+//
+// It uses the services as any user would: by SDK, with the variables that they
+// write for a shell.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Options say what to run.
+type Options struct {
+	// Services is the local services' program, Args are passed to it
+	// (--template, --functions and others).
+	Services string
+	Args     []string
+	// Examples is the folder whose folders are dropped.
+	Examples string
+	// Timeout bounds the whole run; default 5 minutes.
+	Timeout time.Duration
+	// Keep leaves the data folder for a look.
+	Keep bool
+}
+
+// Sums are the figures of the last line.
+type Sums struct {
+	Submissions, Notices                      int
+	Rows, Answered, Failed, SetAside, Missing int64
+}
+
+// Line is the line that ends the demo.
+func (s Sums) Line(ok bool) string {
+	verdict := "ok"
+	if !ok {
+		verdict = "FAILED"
+	}
+	return fmt.Sprintf("demo: submissions=%d notices=%d rows=%d answered=%d failed=%d set_aside=%d missing=%d %s",
+		s.Submissions, s.Notices, s.Rows, s.Answered, s.Failed, s.SetAside, s.Missing, verdict)
+}
+
+// Run shows all of it on out. The last line is written in any case; the error
+// says what was not as it should be.
+func Run(ctx context.Context, opt Options, out io.Writer) (err error) {
+	if opt.Timeout == 0 {
+		opt.Timeout = 5 * time.Minute
+	}
+	var sums Sums
+	defer func() { fmt.Fprintln(out, sums.Line(err == nil)) }()
+	uploads, err := findUploads(opt.Examples)
+	if err != nil {
+		return err
+	}
+	sums.Submissions = len(uploads)
+	for _, u := range uploads {
+		sums.Rows += u.rows
+	}
+	dir, err := os.MkdirTemp("", "bedrock-batch-demo-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the services' data: %w", err)
+	}
+	defer func() {
+		if opt.Keep {
+			fmt.Fprintf(out, "The services' data, logs and mails are in %s\n", dir)
+		} else if removeErr := os.RemoveAll(dir); removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove the services' data: %w", removeErr))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, opt.Timeout)
+	defer cancel()
+	began := time.Now()
+	services, err := startServices(ctx, opt.Services, dir, opt.Args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, services.stop()) }()
+	fmt.Fprintf(out, "The local services answer at %s\n", services.env["AWS_ENDPOINT_URL"])
+	v := &visitor{client: newClient(services.env), out: out, uploads: uploads, began: began, sums: &sums}
+	if err := v.visit(ctx); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("not finished after %s, waiting for the notices of %s: %w", opt.Timeout, strings.Join(v.waiting(), ", "), err)
+		}
+		return fmt.Errorf("%w\n%s", err, services.lastWords())
+	}
+	return nil
+}
+
+// upload is one file that is dropped.
+type upload struct {
+	key, path string
+	rows      int64
+	notice    *notice
+	shown     string // the progress printed last
+}
+
+// settingsFile goes up first.
+const settingsFile = "workload.yaml"
+
+// findUploads finds the data files below the folder and counts their rows.
+func findUploads(root string) ([]*upload, error) {
+	folders, err := os.ReadDir(root)
+	if err != nil {
+		return nil, fmt.Errorf("read the examples: %w", err)
+	}
+	var uploads []*upload
+	for _, folder := range folders {
+		if !folder.IsDir() {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(root, folder.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read the examples: %w", err)
+		}
+		for _, file := range files {
+			name := file.Name()
+			if !strings.HasSuffix(name, ".jsonl") {
+				continue
+			}
+			u := &upload{key: folder.Name() + "/" + name, path: filepath.Join(root, folder.Name(), name)}
+			if u.rows, err = countRows(u.path); err != nil {
+				return nil, err
+			}
+			uploads = append(uploads, u)
+		}
+	}
+	if len(uploads) == 0 {
+		return nil, fmt.Errorf("there are no .jsonl files in the folders of %s", root)
+	}
+	return uploads, nil
+}
+
+// countRows counts the lines that are not blank.
+func countRows(path string) (int64, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("count the rows: %w", err)
+	}
+	var n int64
+	for line := range strings.Lines(string(data)) {
+		if strings.TrimSpace(line) != "" {
+			n++
+		}
+	}
+	return n, nil
+}
