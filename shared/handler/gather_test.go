@@ -120,3 +120,29 @@ func TestTablesOfAFolderAreOneSubmissionWhereTheWorkloadIsPatient(t *testing.T) 
 	}
 	clean(t, w)
 }
+
+func TestATableComesBackWithTheUsersColumnsFirstAndUntouched(t *testing.T) {
+	w := handlertest.New(t, small)
+	w.Outcome = func(batch.Job) memory.Outcome {
+		return memory.Outcome{Line: func(n int, id string) memory.Line {
+			if n == 1 {
+				return memory.Line{Shape: memory.Beside, Code: 400, Message: "no, thanks"}
+			}
+			return memory.Line{}
+		}}
+	}
+	w.Input.Set("t/workload.yaml", []byte(nova+"prompt_template: 'Translate {text}'\noutput: {echo: true}\n"))
+	w.Input.Set("t/a.csv", []byte("\xef\xbb\xbfid,text , output\r\n1,one, x\r\n 2,\"two\r\nlines\",\r\n3,\"thr\"\"ee\",z\n4,four,\n"))
+	w.Run()
+	n := one(t, w)
+	table := string(w.Result(n, "results.csv"))
+	for _, want := range []string{"id,text , output,", "output_answer", "\n 2,\"two\r\nlines\",,", "400: no, thanks", "\n3,\"thr\"\"ee\",z,"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("results.csv lacks %q:\n%s", want, table)
+		}
+	}
+	if results := string(w.Result(n, "results.jsonl")); !strings.Contains(results, `"input":{"id":"3","text":"thr\"ee"`) {
+		t.Errorf("results.jsonl lacks the row: %s", results)
+	}
+	clean(t, w)
+}

@@ -105,6 +105,9 @@ func endState(s *Submission, status string) State {
 
 // pieces of a part's final results and errors.
 func (p *Part) resultsPiece(id string) string {
+	if p.Final != nil && p.Final.Joined {
+		return finalKey(id, p.N, "joined.jsonl")
+	}
 	if p.Final != nil && p.Final.Merged {
 		return finalKey(id, p.N, "results.jsonl")
 	}
@@ -171,6 +174,20 @@ func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
 		if final.Errors, err = r.errors(ctx, h, p); err != nil {
 			return err
 		}
+	}
+	w, err := r.settingsOf(ctx, h.ID)
+	if err != nil {
+		return err
+	}
+	if want := wants(w, h.Submission); (want.echo || want.csv) && p.Records > 0 {
+		results, table, err := r.join(ctx, h, w, p, &final, want)
+		if err != nil {
+			return err
+		}
+		if want.echo {
+			final.Joined, final.Results = true, results
+		}
+		final.Table = table
 	}
 	return h.progress(ctx, func(s *Submission) error {
 		q := s.part(p.N, p.Attempt)
@@ -261,7 +278,7 @@ const sourceGone = "the upload's version is gone: errors.jsonl holds records ins
 func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error) {
 	uri := func(name string) string { return "s3://" + r.bucket + "/" + resultsKey(s, name) }
 	places := Places{Summary: uri("summary.json")}
-	var results, errs, aside []batch.Object
+	var results, errs, aside, table []batch.Object
 	ran := false
 	for i := range s.Parts {
 		p := &s.Parts[i]
@@ -272,6 +289,9 @@ func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error)
 			ran = true
 			if p.Final.Results > 0 {
 				results = append(results, batch.Object{Key: p.resultsPiece(s.ID), Size: p.Final.Results})
+			}
+			if p.Final.Table > 0 {
+				table = append(table, batch.Object{Key: finalKey(s.ID, p.N, "results.csv"), Size: p.Final.Table})
 			}
 			if p.Final.Errors > 0 {
 				errs = append(errs, batch.Object{Key: finalKey(s.ID, p.N, "errors.jsonl"), Size: p.Final.Errors})
@@ -285,6 +305,13 @@ func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error)
 			aside = append(aside, piece)
 		}
 	}
+	if len(table) > 0 {
+		head, err := r.tableHead(ctx, s)
+		if err != nil {
+			return places, err
+		}
+		table = append([]batch.Object{head}, table...)
+	}
 	for _, file := range []struct {
 		name   string
 		pieces []batch.Object
@@ -292,6 +319,7 @@ func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error)
 		always bool
 	}{
 		{"results.jsonl", results, &places.Results, ran},
+		{"results.csv", table, &places.Table, false},
 		{"errors.jsonl", errs, &places.Errors, false},
 		{"set-aside.jsonl", aside, &places.SetAside, false},
 	} {

@@ -56,6 +56,7 @@ type NoticeUpload struct {
 // Places are s3:// URIs of what came back; empty where there is no such file.
 type Places struct {
 	Results  string `json:"results,omitempty"`
+	Table    string `json:"csv,omitempty"`
 	Errors   string `json:"errors,omitempty"`
 	SetAside string `json:"setAside,omitempty"`
 	Summary  string `json:"summary,omitempty"`
@@ -304,6 +305,7 @@ func letter(n Notice) string {
 	line("Took", "%s", n.FinishedAt.Sub(n.StartedAt).Round(time.Second))
 	fmt.Fprintln(&b)
 	line("Results", "%s", n.Results.Results)
+	line("Table", "%s", n.Results.Table)
 	line("Errors", "%s", n.Results.Errors)
 	line("Set aside", "%s", n.Results.SetAside)
 	line("Summary", "%s", n.Results.Summary)

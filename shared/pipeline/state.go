@@ -118,8 +118,12 @@ type PartCounts struct {
 	// Truncated and Refused count answers that stopped for that reason.
 	Truncated int64 `json:"truncated,omitempty"`
 	Refused   int64 `json:"refused,omitempty"`
-	// Merged: the final piece holds answers of several attempts.
+	// Merged: the final piece holds answers of several attempts. Joined: the
+	// one beside it holds their rows too.
 	Merged bool `json:"merged,omitempty"`
+	Joined bool `json:"joined,omitempty"`
+	// Table is the size of the part's piece of results.csv.
+	Table int64 `json:"table,omitempty"`
 }
 
 // Part is one staged file of records and what became of it.

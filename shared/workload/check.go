@@ -44,8 +44,6 @@ var unsupported = []feature{
 	{"format openai", func(_ *Workload, f dataset.Format) bool { return f == dataset.OpenAI }},
 	{"format anthropic", func(_ *Workload, f dataset.Format) bool { return f == dataset.Anthropic }},
 	{"models", func(w *Workload, _ dataset.Format) bool { return len(w.Models) > 0 }},
-	{"output.echo", func(w *Workload, _ dataset.Format) bool { return w.Echo() }},
-	{"output.csv", func(w *Workload, _ dataset.Format) bool { return w.CSV() }},
 	{"output.parquet", func(w *Workload, _ dataset.Format) bool { return w.Parquet() }},
 	{"output.json", func(w *Workload, _ dataset.Format) bool { return w.JSON() }},
 }
