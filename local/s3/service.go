@@ -248,6 +248,24 @@ func (s *Service) policy(bucketName string) *access.Policy {
 	return nil
 }
 
+// Check decides on an action on an object (or, with an empty key, on a bucket)
+// without doing it, with identity and bucket policies. An absent bucket is
+// ErrNoBucket.
+func (s *Service) Check(ctx context.Context, who *access.Principal, action, bucketName, key string) error {
+	b := s.bucket(bucketName)
+	if b == nil {
+		return fmt.Errorf("bucket %s: %w", bucketName, ErrNoBucket)
+	}
+	resource := "arn:aws:s3:::" + bucketName
+	if key != "" {
+		resource += "/" + key
+	}
+	return s.cfg.Authority.Check(ctx, access.Call{Principal: who, Action: action, Resource: resource, ResourcePolicy: b.policy})
+}
+
+// ErrNoBucket is the cause of Check's error for an absent bucket.
+var ErrNoBucket = errors.New("no such bucket")
+
 // ServeHTTP passes a signed S3 request on to the gateway, byte for byte.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.cfg.Slow > 0 {

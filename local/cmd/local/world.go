@@ -250,11 +250,39 @@ func (w *world) models() (err error) {
 		answers = model.Answering(model.Server{URL: w.o.modelURL, Model: w.o.modelName})
 	}
 	w.bedrock, err = bedrock.New(bedrock.Config{
-		Dir: w.dir("bedrock"), Authority: w.authority, Objects: bedrock.S3(w.endpoint), Clock: w.clock, Log: w.log, Answers: answers,
+		Dir: w.dir("bedrock"), Authority: w.authority, Objects: w.objects(), Clock: w.clock, Log: w.log, Answers: answers,
 		Events: w.events,
 		Seed:   w.o.seed, JobTime: w.o.jobTime, Slots: w.o.slots, Throttle: w.o.throttle, FailRecords: w.o.failRecords,
 		Partial: w.o.partial, Expire: w.o.expire, Stop: w.o.stop,
 	})
+	return err
+}
+
+// objects is S3 over the wire, except for the question of rights, which S3 is
+// asked within the process: over the wire a write that must fail could be told
+// from a denial only with a right to read.
+func (w *world) objects() func(*access.Principal) bedrock.ObjectStore {
+	wire := bedrock.S3(w.endpoint)
+	return func(p *access.Principal) bedrock.ObjectStore {
+		return objectStore{ObjectStore: wire(p), who: p, s3: w.s3}
+	}
+}
+
+type objectStore struct {
+	bedrock.ObjectStore
+	who *access.Principal
+	s3  *s3.Service
+}
+
+func (o objectStore) MayPut(ctx context.Context, bucket, key string) error {
+	err := o.s3.Check(ctx, o.who, "s3:PutObject", bucket, key)
+	var denial *access.Denial
+	switch {
+	case errors.As(err, &denial):
+		return fmt.Errorf("put s3://%s/%s: %w: %w", bucket, key, bedrock.ErrDenied, err)
+	case errors.Is(err, s3.ErrNoBucket):
+		return fmt.Errorf("put s3://%s/%s: %w: %w", bucket, key, bedrock.ErrAbsent, err)
+	}
 	return err
 }
 
