@@ -190,6 +190,38 @@ func TestAppendAside(t *testing.T) {
 	}
 }
 
+func TestValues(t *testing.T) {
+	for _, c := range []struct {
+		value               dataset.Value
+		text, escaped, json string
+		null, str, blank    bool
+	}{
+		{dataset.Value{Raw: []byte(`"a\n\u00e9\/"`)}, "a\né/", `a\n\u00e9\/`, `"a\n\u00e9\/"`, false, true, false},
+		{dataset.Value{Raw: []byte(`"\ud800x"`)}, "\ufffdx", `\ud800x`, `"\ud800x"`, false, true, false},
+		{dataset.Value{Raw: []byte("{\"a\":\r\n1}")}, "{\"a\":\r\n1}", `{\"a\":\r\n1}`, `{"a":  1}`, false, false, false},
+		{dataset.Value{Raw: []byte(`null`)}, "null", "null", "null", true, false, false},
+		{dataset.Value{Raw: []byte(`" \t\u3000"`)}, " \t\u3000", ` \t\u3000`, `" \t\u3000"`, false, true, false},
+		{dataset.Value{Raw: []byte(`" \n　"`)}, " \n　", ` \n　`, `" \n　"`, false, true, true},
+		{dataset.Value{Raw: []byte("null\t\"\\\x01\x7f"), Text: true}, "null\t\"\\\x01\x7f", `null\t\"\\\u0001` + "\x7f", `"null\t\"\\\u0001` + "\x7f\"", false, true, false},
+		{dataset.Value{Raw: []byte(" \n"), Text: true}, " \n", ` \n`, `" \n"`, false, true, true},
+		{dataset.Value{Raw: []byte("a\xffb"), Text: true}, "a\xffb", "a\ufffdb", "\"a\ufffdb\"", false, true, false},
+	} {
+		v := c.value
+		if got := string(v.AppendText(nil)); got != c.text {
+			t.Errorf("%q as text: %q, want %q", v.Raw, got, c.text)
+		}
+		if got := string(v.AppendEscaped(nil)); got != c.escaped {
+			t.Errorf("%q escaped: %q, want %q", v.Raw, got, c.escaped)
+		}
+		if got := string(v.AppendJSON(nil)); got != c.json {
+			t.Errorf("%q as JSON: %q, want %q", v.Raw, got, c.json)
+		}
+		if v.Null() != c.null || v.IsString() != c.str || v.Blank() != c.blank {
+			t.Errorf("%q: null %v, text %v, blank %v", v.Raw, v.Null(), v.IsString(), v.Blank())
+		}
+	}
+}
+
 // FuzzTable compares tables without broken quotes with encoding/csv.
 func FuzzTable(f *testing.F) {
 	for _, seed := range []string{"a,b\n1,2\n", "a,b\r\n\"x\ny\",\"\"\"\"\r\n\r\n,", "\xef\xbb\xbfa\n\"", "a,a\n1,\"2\n3,4", "a\n\"x\"y\n", "\"a\"\n1", "a,b\n\"1\"\r,2\n"} {

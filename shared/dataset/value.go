@@ -10,8 +10,8 @@ import (
 // Null reports whether the value is JSON's null.
 func (v Value) Null() bool { return !v.Text && string(v.Raw) == "null" }
 
-// String reports whether the value is text: a JSON string or plain text.
-func (v Value) String() bool { return v.Text || len(v.Raw) > 0 && v.Raw[0] == '"' }
+// IsString reports whether the value is text: a JSON string or plain text.
+func (v Value) IsString() bool { return v.Text || len(v.Raw) > 0 && v.Raw[0] == '"' }
 
 // AppendText appends the value as text: strings decoded, numbers, objects and
 // the like as they are written. An escaped half of a surrogate pair without
@@ -82,29 +82,28 @@ func (v Value) Blank() bool {
 
 const hexDigits = "0123456789abcdef"
 
+// escapes marks the bytes that cannot stand in a JSON string as they are.
+var escapes = func() (table [256]bool) {
+	for b := range 0x20 {
+		table[b] = true
+	}
+	table['"'], table['\\'] = true, true
+	return table
+}()
+
 // appendEscaped appends src as the inside of a JSON string. Bytes that are
 // not UTF-8 become U+FFFD; callers that must not lose them look before.
 func appendEscaped(dst, src []byte) []byte {
+	if !utf8.Valid(src) {
+		src = bytes.ToValidUTF8(src, []byte("\ufffd"))
+	}
 	from := 0
-	for i := 0; i < len(src); {
-		b := src[i]
-		if b >= 0x20 && b < utf8.RuneSelf && b != '"' && b != '\\' {
-			i++
-			continue
-		}
-		if b >= utf8.RuneSelf {
-			r, n := utf8.DecodeRune(src[i:])
-			if r == utf8.RuneError && n == 1 {
-				dst = append(dst, src[from:i]...)
-				dst = append(dst, "\ufffd"...)
-				i++
-				from = i
-				continue
-			}
-			i += n
+	for i, b := range src {
+		if !escapes[b] {
 			continue
 		}
 		dst = append(dst, src[from:i]...)
+		from = i + 1
 		switch b {
 		case '"', '\\':
 			dst = append(dst, '\\', b)
@@ -117,8 +116,6 @@ func appendEscaped(dst, src []byte) []byte {
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[b>>4], hexDigits[b&15])
 		}
-		i++
-		from = i
 	}
 	return append(dst, src[from:]...)
 }

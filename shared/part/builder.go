@@ -10,7 +10,9 @@ import (
 
 const (
 	defaultMemory = 8 << 20
-	defaultHeld   = 256 << 20
+	// Files may take up to about twice of what they hold, which is to leave
+	// room in a function's 512 MB of temporary storage.
+	defaultHeld = 128 << 20
 )
 
 // Builder cuts rows into parts. It is used by one goroutine.

@@ -125,7 +125,7 @@ type Options struct {
 	// file is used; 0 means 8 MiB.
 	Memory int
 	// Held is how many bytes are held back at most, in memory and in files;
-	// 0 means 256 MiB. Rows beyond it go into the part where they stand and
+	// 0 means 128 MiB. Rows beyond it go into the part where they stand and
 	// cannot be moved into the next.
 	Held int64
 }

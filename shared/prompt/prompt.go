@@ -158,7 +158,7 @@ func (r *Renderer) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
 		case ok && p.doubled:
 			dst = append(dst, p.plain...)
 			empty = false
-		case ok && r.bare && !v.String():
+		case ok && r.bare && !v.IsString():
 			return dst[:from], r.reject(dataset.CodeNoPrompt, fmt.Sprintf("what stands under %q is no text", p.name))
 		case ok:
 			dst = v.AppendEscaped(dst)
