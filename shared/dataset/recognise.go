@@ -12,8 +12,9 @@ import (
 )
 
 // HeadSize is how many of an upload's first bytes Recognise should be given
-// (fewer where the upload is shorter).
-const HeadSize = 64 << 10
+// (fewer where the upload is shorter). Of a zstd stream nothing can be unpacked
+// before its first block is whole, which may be 128 KiB.
+const HeadSize = 256 << 10
 
 // Why an upload cannot be read at all.
 var (
@@ -51,7 +52,10 @@ var extensions = map[string]Format{
 func Recognise(name string, head []byte, declared Format) (Format, Compression, error) {
 	packed := compression(head)
 	if packed != Plain {
-		head = unpackHead(head, packed)
+		var err error
+		if head, err = unpackHead(head, packed); len(head) == 0 && err != nil {
+			return declared, packed, err
+		}
 	}
 	ext := strings.ToLower(path.Ext(trimPacked(name)))
 	if f := foreignAdvice(head); f != "" {
@@ -129,16 +133,16 @@ func trimPacked(name string) string {
 	return name
 }
 
-// unpackHead unpacks as much as the beginning of a packed upload gives.
-func unpackHead(head []byte, c Compression) []byte {
+// unpackHead unpacks as much as the beginning of a packed upload gives. What
+// can be had of a beginning ends in an error nearly always, which matters only
+// where nothing came before it.
+func unpackHead(head []byte, c Compression) ([]byte, error) {
 	r, err := Decompress(bytes.NewReader(head), c, 0)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer r.Close()
-	// What can be had of a beginning ends in an error nearly always.
-	unpacked, _ := io.ReadAll(io.LimitReader(r, HeadSize))
-	return unpacked
+	return io.ReadAll(io.LimitReader(r, HeadSize))
 }
 
 // ahead is what the first rows of JSON lines tell.

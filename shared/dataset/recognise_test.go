@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -85,6 +86,8 @@ func TestRecognise(t *testing.T) {
 		{"nothing", "x.jsonl", "", dataset.ErrEmpty, ""},
 		{"nothing but white space", "x.csv", "\xef\xbb\xbf \r\n", dataset.ErrEmpty, ""},
 		{"nothing, packed", "x.csv.gz", gzipped(t, ""), dataset.ErrEmpty, ""},
+		{"a broken gzip", "x.csv.gz", "\x1f\x8b\x08\x00oops", dataset.ErrCorrupt, ""},
+		{"a zstd file cut short", "x.csv.zst", zstded(t, "a,b\n")[:6], dataset.ErrCorrupt, ""},
 		{"no telling", "x.dat", "hello", dataset.ErrUnrecognised, "name the format"},
 		{"an Excel file", "x.csv", "PK\x03\x04...", dataset.ErrUnrecognised, "CSV"},
 		{"UTF-16", "x.csv", "\xff\xfea\x00", dataset.ErrUnrecognised, "UTF-8"},
@@ -94,6 +97,20 @@ func TestRecognise(t *testing.T) {
 				t.Errorf("got %q, %v", f, err)
 			}
 		})
+	}
+}
+
+func TestRecogniseUnpacksWhatHardlyShrinks(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 1<<20)
+	for i := range noise {
+		noise[i] = byte(0x23 + rnd.IntN(0x39))
+	}
+	text := `{"prompt":"` + string(noise) + `"}`
+	for _, bytes := range []string{gzipped(t, text), zstded(t, text)} {
+		if f, _, err := dataset.Recognise("x", []byte(bytes[:dataset.HeadSize]), ""); err != nil || f != dataset.Prompt {
+			t.Errorf("got %q, %v", f, err)
+		}
 	}
 }
 
