@@ -74,6 +74,17 @@ func TestListingIsLimitedByPrefix(t *testing.T) {
 	}
 }
 
+func TestComparingWithThePresentObjectNeedsTheRightToRead(t *testing.T) {
+	in := &awss3.PutObjectInput{Bucket: aws.String("plain"), Key: aws.String("compare"), Body: strings.NewReader("x")}
+	if _, err := client(shared.putter).PutObject(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	in.Body, in.IfMatch = strings.NewReader("y"), aws.String(`"00000000000000000000000000000000"`)
+	if _, err := client(shared.putter).PutObject(t.Context(), in); code(err) != "AccessDenied" {
+		t.Error(err)
+	}
+}
+
 func TestABatchOfDeletesIsDeniedObjectByObject(t *testing.T) {
 	put(t, "inbox", "a/gone", "x")
 	put(t, "inbox", "secret/stays", "x")

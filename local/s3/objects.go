@@ -10,7 +10,6 @@ import (
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/valyala/fasthttp"
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3err"
@@ -66,7 +65,8 @@ func (o *objects) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 		return out, err
 	}
 	name := "ObjectCreated:Put"
-	if r, ok := ctx.(*fasthttp.RequestCtx); ok && string(r.Method()) == http.MethodPost {
+	// The context is the gateway's request.
+	if r, ok := ctx.(interface{ Method() []byte }); ok && string(r.Method()) == http.MethodPost {
 		name = "ObjectCreated:Post"
 	}
 	err = o.service.telling(ctx, name, *in.Bucket, *in.Key, func() (created, error) {

@@ -10,6 +10,8 @@ package s3
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,10 +106,12 @@ func New(cfg Config) (*Service, error) {
 	if s.store, err = openStore(dir); err != nil {
 		return nil, fmt.Errorf("s3: %w", err)
 	}
-	// A socket's path has about 100 bytes at most, so it cannot lie in Dir.
-	sockets, err := os.MkdirTemp("", "s3-")
-	if err != nil {
-		return nil, fmt.Errorf("s3: %w", err)
+	// A socket's path has about 100 bytes at most, so it cannot lie in Dir. One
+	// name for each Dir: what a killed process leaves is found again.
+	name := sha256.Sum256([]byte(dir))
+	sockets := filepath.Join(os.TempDir(), "s3-"+hex.EncodeToString(name[:6]))
+	if err := errors.Join(os.RemoveAll(sockets), os.Mkdir(sockets, 0o700)); err != nil {
+		return nil, fmt.Errorf("s3: folder of the socket: %w", err)
 	}
 	s.socket = filepath.Join(sockets, "s")
 	if err := s.listen(); err != nil {

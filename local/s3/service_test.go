@@ -34,6 +34,7 @@ type world struct {
 	user      *access.Principal
 	reader    *access.Principal // may read in/a/*, nothing else
 	writer    *access.Principal // may read and list all of in
+	putter    *access.Principal // may write plain, not read it
 
 	mu   sync.Mutex
 	sent []map[string]any
@@ -86,6 +87,11 @@ func newWorld(dir string) (*world, error) {
 	}
 	if w.writer, err = w.authority.AddRole(access.Role{Name: "writer", Trust: []byte(trust), Policies: map[string][]byte{
 		"own": []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket","s3:DeleteObject"],"Resource":["arn:aws:s3:::inbox","arn:aws:s3:::inbox/*"]}]}`),
+	}}); err != nil {
+		return nil, err
+	}
+	if w.putter, err = w.authority.AddRole(access.Role{Name: "putter", Trust: []byte(trust), Policies: map[string][]byte{
+		"own": []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::plain/*"}]}`),
 	}}); err != nil {
 		return nil, err
 	}
