@@ -146,3 +146,71 @@ func TestATableComesBackWithTheUsersColumnsFirstAndUntouched(t *testing.T) {
 	}
 	clean(t, w)
 }
+
+func TestErrorsOfAnyFormatCanBeDroppedAgainAsTheyAre(t *testing.T) {
+	for name, c := range map[string]struct{ settings, key, body string }{
+		"prompt rows": {nova, "d/a.jsonl", string(prompts(12))},
+		"table":       {nova + "prompt_template: 'Say {t}'\n", "d/a.csv", "id,t\n1,a\n2,\"b\nc\"\n3,c\n4,d\n5,e\n"},
+		"array":       {nova + "prompt_template: 'Say {t}'\n", "d/a.json", "[{\"t\":\"a\",\n\"u\":1},{\"t\":\"b\"},{\"t\":\"c\"},{\"t\":\"d\"}]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := handlertest.New(t, small)
+			broken := true
+			w.Outcome = func(batch.Job) memory.Outcome {
+				return memory.Outcome{Line: func(n int, id string) memory.Line {
+					if broken {
+						return memory.Line{Shape: memory.Beside, Code: 400, Message: "no"}
+					}
+					return memory.Line{}
+				}}
+			}
+			w.Input.Set("d/workload.yaml", []byte(c.settings))
+			w.Input.Set(c.key, []byte(c.body))
+			w.Run()
+			first := one(t, w)
+			broken = false
+			w.Input.Set("d/again.jsonl", w.Result(first, "errors.jsonl"))
+			w.Run()
+			n := w.Notices()
+			if len(n) != 2 || first.Rows.Failed == 0 || n[1].Rows.Answered != first.Rows.Failed || n[1].Status != pipeline.StatusCompleted {
+				t.Fatalf("notices: %+v", n)
+			}
+		})
+	}
+}
+
+func TestErrorsOfDocumentsCanBeDroppedAgainButReachNoFurther(t *testing.T) {
+	w := handlertest.New(t, small)
+	broken := true
+	w.Outcome = func(batch.Job) memory.Outcome {
+		return memory.Outcome{Line: func(n int, id string) memory.Line {
+			if broken {
+				return memory.Line{Shape: memory.Beside, Code: 400, Message: "no"}
+			}
+			return memory.Line{}
+		}}
+	}
+	w.Input.Set("docs/workload.yaml", []byte(nova))
+	w.Input.Set("secret/a.txt", []byte("not yours"))
+	drop(w, 6)
+	w.Run()
+	broken = false
+	var first pipeline.Notice
+	for _, n := range w.Notices() {
+		if n.Upload.Key == "docs" {
+			first = n
+		}
+	}
+	again := w.Result(first, "errors.jsonl")
+	again = append(again, `{"_document":{"bucket":"in","key":"secret/a.txt","versionId":"v0000000002"},"_error":{}}`+"\n"...)
+	w.Input.Set("docs/again.jsonl", again)
+	w.Run()
+	notices := w.Notices()
+	n := notices[len(notices)-1]
+	if n.Rows.Answered != 6 || n.Rows.SetAside != 1 {
+		t.Fatalf("notice: %+v; dropped again: %s", n, again)
+	}
+	if aside := string(w.Result(n, "set-aside.jsonl")); !strings.Contains(aside, pipeline.CodeDocumentNotAllowed) {
+		t.Errorf("set-aside.jsonl: %s", aside)
+	}
+}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,20 +90,24 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if limit := lower(own, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
 		return noDelay, h.reject(ctx, "the file has %d bytes, the limit is %d", h.Upload.Size, limit)
 	}
-	format, compression, why, err := r.recognise(ctx, h.Submission, w, first)
+	format, compression, documents, why, err := r.recognise(ctx, h.Submission, w, first)
 	if err != nil {
 		return noDelay, err
 	}
 	if why != nil {
 		return noDelay, h.reject(ctx, "%v", why)
 	}
-	if err := errors.Join(workload.Unsupported(w, format), w.Check(format)); err != nil {
+	asked := format // what the prompts are made of
+	if documents {
+		asked = dataset.Text
+	}
+	if err := errors.Join(workload.Unsupported(w, format), w.Check(asked)); err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
 	if compression != "" && h.Upload.Size > r.settings.MaxCompressedBytes {
 		return noDelay, h.reject(ctx, "the compressed file has %d bytes, the limit for compressed files is %d; upload it uncompressed (no such limit) or in several files", h.Upload.Size, r.settings.MaxCompressedBytes)
 	}
-	if _, err := prompt.NewRenderer(w, format); err != nil {
+	if _, err := prompt.NewRenderer(w, asked); err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
 	how := prompt.Invocation(w, format)
@@ -120,6 +125,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	return noDelay, h.progress(ctx, func(s *Submission) error {
 		s.Workload, s.ModelID, s.QuotaKey = w.Name, w.Model, id.QuotaKey()
 		s.Format, s.Compression, s.Invocation = format, compression, how
+		s.Folder, s.Documents = found.Folder, documents
 		s.Round = 1
 		return nil
 	})
@@ -143,12 +149,12 @@ func (r *submitRun) first(ctx context.Context, s *Submission) (Upload, error) {
 // recognise finds out the format of what is to be run. why is set where it
 // cannot be read. A folder's objects are recognised one by one when they are
 // read; what its first says only chooses the shape of the records.
-func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Workload, first Upload) (format dataset.Format, c dataset.Compression, why, err error) {
+func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Workload, first Upload) (format dataset.Format, c dataset.Compression, documents bool, why, err error) {
 	head, err := r.head(ctx, first)
 	if errors.Is(err, batch.ErrNotFound) {
 		why, err = errors.New("the file was deleted before it could be read"), nil
 	} else if err != nil {
-		return "", "", nil, err
+		return "", "", false, nil, err
 	} else {
 		format, c, why = dataset.Recognise(first.Key, head, w.Format)
 	}
@@ -156,9 +162,11 @@ func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Wor
 		if why != nil {
 			format = dataset.Text
 		}
-		return format, dataset.Plain, nil, nil
+		return format, dataset.Plain, false, nil, nil
 	}
-	return format, c, why, nil
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	documents = format == dataset.JSONL && c == dataset.Plain && bytes.Contains(line, []byte(`"`+documentMember+`"`))
+	return format, c, documents, why, nil
 }
 
 // superseded decides the end of an upload that is not the newest version of

@@ -314,7 +314,7 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 	if err != nil {
 		return noDelay, fmt.Errorf("gather part %d of submission %s: %w", n, h.ID, err)
 	}
-	if wait && p.Reported != nil && tally.Records-tally.Missing+tally.Unreadable < p.Reported.Processed {
+	if wait && p.Reported != nil && tally.Lines() < p.Reported.Processed {
 		return outputAgain, nil
 	}
 	wrote, err := results.Commit()

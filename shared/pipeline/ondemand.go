@@ -219,12 +219,6 @@ func (a *asking) stopNow(ctx context.Context) bool {
 	return false
 }
 
-// stored is what stands below rows/ for one record.
-type storedAnswer struct {
-	ModelOutput json.RawMessage `json:"modelOutput,omitempty"`
-	Error       *storedError    `json:"error,omitempty"`
-}
-
 type storedError struct {
 	Code    int    `json:"errorCode"`
 	Message string `json:"errorMessage"`
@@ -242,11 +236,11 @@ func (a *asking) ask(ctx context.Context, line []byte) error {
 	if skip {
 		return nil
 	}
-	var answer storedAnswer
+	var body []byte // what stands below rows/: the answer byte for byte, or the error
 	for try := 1; ; try++ {
 		output, err := a.model.Answer(ctx, a.h.ModelID, a.h.Invocation, modelInput)
 		if err == nil {
-			answer.ModelOutput = output
+			body = append(append(append(make([]byte, 0, len(output)+20), `{"modelOutput":`...), output...), '}')
 			break
 		}
 		if ctx.Err() != nil {
@@ -259,15 +253,14 @@ func (a *asking) ask(ctx context.Context, line []byte) error {
 		if errors.Is(err, batch.ErrUnavailable) && try < askTries {
 			continue
 		}
-		answer.Error = recordError(err)
-		if answer.Error == nil {
+		failure := recordError(err)
+		if failure == nil {
 			return fmt.Errorf("ask %s about %s: %w", a.h.ModelID, id, err)
 		}
+		if body, err = json.Marshal(map[string]*storedError{"error": failure}); err != nil {
+			return err
+		}
 		break
-	}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		return err
 	}
 	if _, err := a.output.Put(ctx, a.rowPrefix()+id, body, batch.Condition{}); err != nil {
 		return fmt.Errorf("store answer of %s: %w", id, err)

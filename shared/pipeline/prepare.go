@@ -95,7 +95,11 @@ type preparing struct {
 func (p *preparing) whole() bool { return p.h.Compression != dataset.Plain }
 
 func (p *preparing) read(ctx context.Context) error {
-	renderer, err := prompt.NewRenderer(p.w, p.h.Format)
+	asked := p.h.Format
+	if p.h.Documents {
+		asked = dataset.Text
+	}
+	renderer, err := prompt.NewRenderer(p.w, asked)
 	if err != nil {
 		return refusal(err.Error())
 	}
@@ -202,7 +206,14 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		if bad == nil {
 			record = appendRecordID(record[:0], row.Row)
 			before := len(record)
-			record, bad = renderer.Append(record, row)
+			if p.h.Documents {
+				record, bad, err = p.appendDocument(ctx, record, row, renderer)
+				if err != nil {
+					return err
+				}
+			} else {
+				record, bad = renderer.Append(record, row)
+			}
 			if bad == nil {
 				record = append(record, '}', '\n')
 				if len(record)-before > dataset.MaxRow {
