@@ -65,6 +65,10 @@ func (b *builder) bucket(id, what string, versioned bool, rules ...*awss3.Lifecy
 		// rolled back: the empty bucket would block the next try.
 		RemovalPolicy: awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE,
 	}
+	if b.key != nil {
+		props.Encryption, props.EncryptionKey = awss3.BucketEncryption_KMS, b.key
+		props.BucketKeyEnabled = jsii.Bool(true) // one call of the key for many objects
+	}
 	if b.settings.Removal == "destroy" {
 		props.RemovalPolicy = awscdk.RemovalPolicy_DESTROY
 	}

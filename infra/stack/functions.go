@@ -21,6 +21,7 @@ func (b *builder) addTopic() {
 		TopicName:   b.name("notices"),
 		DisplayName: jsii.String("Bedrock batch"),
 		EnforceSSL:  jsii.Bool(true),
+		MasterKey:   b.key,
 	})
 	for _, address := range b.settings.Emails {
 		awssns.NewSubscription(b.stack, jsii.String(emailID(address)), &awssns.SubscriptionProps{
@@ -62,8 +63,9 @@ func (b *builder) values() map[string]*string {
 
 func (b *builder) logGroup(id, name string) awslogs.LogGroup {
 	return awslogs.NewLogGroup(b.stack, jsii.String(id), &awslogs.LogGroupProps{
-		LogGroupName: jsii.String("/aws/lambda/" + *b.name(name)),
-		Retention:    retention(b.settings.LogDays),
+		LogGroupName:  jsii.String("/aws/lambda/" + *b.name(name)),
+		Retention:     retention(b.settings.LogDays),
+		EncryptionKey: b.key,
 		// Logs hold no content and nothing that is needed again.
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})

@@ -45,21 +45,30 @@ func (b *builder) addQueues() {
 func (b *builder) queue(id, name string, timeoutSeconds int) queue {
 	dead := b.deadQueue("Queue"+id+"Dead", name+"-dead")
 	return queue{dead: dead, Queue: awssqs.NewQueue(b.stack, jsii.String("Queue"+id), &awssqs.QueueProps{
-		QueueName:         b.name(name),
-		Encryption:        awssqs.QueueEncryption_SQS_MANAGED,
-		EnforceSSL:        jsii.Bool(true),
-		RetentionPeriod:   awscdk.Duration_Days(jsii.Number(deadDays)),
-		VisibilityTimeout: awscdk.Duration_Seconds(jsii.Number(visibilityFactor * timeoutSeconds)),
-		DeadLetterQueue:   &awssqs.DeadLetterQueue{MaxReceiveCount: jsii.Number(maxReceives), Queue: dead},
+		QueueName:           b.name(name),
+		Encryption:          b.queueEncryption(),
+		EncryptionMasterKey: b.key,
+		EnforceSSL:          jsii.Bool(true),
+		RetentionPeriod:     awscdk.Duration_Days(jsii.Number(deadDays)),
+		VisibilityTimeout:   awscdk.Duration_Seconds(jsii.Number(visibilityFactor * timeoutSeconds)),
+		DeadLetterQueue:     &awssqs.DeadLetterQueue{MaxReceiveCount: jsii.Number(maxReceives), Queue: dead},
 	})}
+}
+
+func (b *builder) queueEncryption() awssqs.QueueEncryption {
+	if b.key != nil {
+		return awssqs.QueueEncryption_KMS
+	}
+	return awssqs.QueueEncryption_SQS_MANAGED
 }
 
 func (b *builder) deadQueue(id, name string) awssqs.Queue {
 	return awssqs.NewQueue(b.stack, jsii.String(id), &awssqs.QueueProps{
-		QueueName:       b.name(name),
-		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,
-		EnforceSSL:      jsii.Bool(true),
-		RetentionPeriod: awscdk.Duration_Days(jsii.Number(deadDays)),
+		QueueName:           b.name(name),
+		Encryption:          b.queueEncryption(),
+		EncryptionMasterKey: b.key,
+		EnforceSSL:          jsii.Bool(true),
+		RetentionPeriod:     awscdk.Duration_Days(jsii.Number(deadDays)),
 	})
 }
 

@@ -43,6 +43,7 @@ func (b *builder) addJobRole() awsiam.Role {
 	if profiles := modelARNs(b.settings.Resources(), true); len(profiles) > 0 {
 		statements = append(statements, statement{sid: "CallProfiles", actions: []string{"bedrock:InvokeModel"}, resources: profiles})
 	}
+	statements = append(statements, b.keyStatements()...)
 	return awsiam.NewRole(b.stack, jsii.String("RoleJob"), &awsiam.RoleProps{
 		Description: jsii.String("Bedrock runs this deployment's batch jobs as this role."),
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String(bedrockService), &awsiam.ServicePrincipalOpts{
@@ -58,6 +59,7 @@ func (b *builder) functionRole(id, name, description string, statements []statem
 		statements = append(statements, statement{sid: "SendTraces",
 			actions: []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, resources: []*string{jsii.String("*")}})
 	}
+	statements = append(statements, b.keyStatements()...)
 	return awsiam.NewRole(b.stack, jsii.String(id), &awsiam.RoleProps{
 		Description:    jsii.String(description),
 		AssumedBy:      awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),

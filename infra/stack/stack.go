@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
@@ -48,6 +49,7 @@ type builder struct {
 	dist     string
 	pipeline string // the settings as the functions read them
 
+	key                              awskms.IKey // nil: each service's own
 	input, output                    awss3.Bucket
 	uploads, jobs                    queue
 	undelivered                      awssqs.Queue
@@ -63,10 +65,6 @@ func New(app constructs.Construct, props Props) (awscdk.Stack, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("stage %s: %w", s.Stage, err)
 	}
-	pipeline, err := s.Pipeline.Encode()
-	if err != nil {
-		return nil, fmt.Errorf("stage %s: %w", s.Stage, err)
-	}
 	dist, err := filepath.Abs(props.Dist)
 	if err != nil {
 		return nil, fmt.Errorf("function binaries in %s: %w", props.Dist, err)
@@ -80,7 +78,14 @@ func New(app constructs.Construct, props Props) (awscdk.Stack, error) {
 		}),
 		AnalyticsReporting: jsii.Bool(false),
 	})
-	b := &builder{stack: st, settings: s, dist: dist, pipeline: pipeline}
+	b := &builder{stack: st, settings: s, dist: dist}
+	b.addKey()
+	if b.key != nil {
+		s.Pipeline.KMSKey = *b.key.KeyArn() // jobs write with it too
+	}
+	if b.pipeline, err = s.Pipeline.Encode(); err != nil {
+		return nil, fmt.Errorf("stage %s: %w", s.Stage, err)
+	}
 	b.addQueues()
 	b.addRules()
 	b.addBuckets()

@@ -53,6 +53,8 @@ type Settings struct {
 	// Removal says what becomes of the buckets with the stack.
 	Removal string `yaml:"removal" doc:"retain keeps the buckets when the stack is deleted; destroy deletes them, which fails while they hold objects"`
 
+	// Encryption chooses the key of everything that is stored.
+	Encryption string `yaml:"encryption" doc:"managed makes a KMS key for buckets, queues, topic, logs and what jobs write; or the ARN of a key of the same account and region, whose policy must then let s3.amazonaws.com and events.amazonaws.com use kms:Decrypt and kms:GenerateDataKey, logs.REGION.amazonaws.com encrypt the log groups, and IAM policies of the account give access. Keys of the services if empty"`
 	// Tracing turns on X-Ray for the functions.
 	Tracing bool `yaml:"tracing" doc:"X-Ray traces of the functions"`
 	// AccessLogs is a bucket that gets both buckets' server access logs.

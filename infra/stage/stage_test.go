@@ -125,7 +125,7 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		"no address":                             {"dev", least + "emails: [nobody]\n", []string{"emails[0]"}},
 		"all that is wrong at once":              {"dev", least + "architecture: arm\nlog_level: loud\nlog_days: 8\nremoval: maybe\nstaged_days: 1\nnoncurrent_days: 2\ntick_minutes: 0\n", []string{"architecture", "log_level", "log_days", "removal", "staged_days", "noncurrent_days", "tick_minutes"}},
 		"sizes of functions":                     {"dev", least + "submit: {memory_mb: 64, timeout_seconds: 901}\ncollect: {storage_mb: 1, concurrency: 1}\n", []string{"submit.memory_mb", "submit.timeout_seconds", "collect.storage_mb", "collect.concurrency"}},
-		"a boundary, a bucket and a tag":         {"dev", least + "permissions_boundary: x\naccess_logs: X\ntags: {'aws:x': y}\n", []string{"permissions_boundary", "access_logs", "tags"}},
+		"a boundary, a bucket and a tag":         {"dev", least + "encryption: alias/mine\npermissions_boundary: x\naccess_logs: X\ntags: {'aws:x': y}\n", []string{"encryption", "permissions_boundary", "access_logs", "tags"}},
 		"a folder smaller than what is spilled":  {"dev", least + "collect: {storage_mb: 1024}\n", []string{"pipeline.spill_bytes"}},
 		"an unknown key of the default workload": {"dev", least + "workload: {modell: x}\n", []string{"workload", "modell", "model"}},
 		"settings too long for the environment":  {"dev", least + "workload: {system: " + strings.Repeat("x", 4000) + "}\n", []string{"the limit is 3500"}},

@@ -16,6 +16,7 @@ const maxPrefix = 30
 var (
 	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	keyPattern      = regexp.MustCompile(`^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	boundaryPattern = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/.+$`)
 	tagPattern      = regexp.MustCompile(`^[\pL\pZ\pN_.:/=+@-]*$`)
 )
@@ -65,6 +66,7 @@ func (s Settings) Validate() error {
 	check(s.NoncurrentDays >= 15, "noncurrent_days is %d: must be at least 15, for results are joined with the upload's own version", s.NoncurrentDays)
 	check(s.Removal == "retain" || s.Removal == "destroy", "removal is %q: must be retain or destroy", s.Removal)
 
+	check(s.Encryption == "" || s.Encryption == "managed" || keyPattern.MatchString(s.Encryption), "encryption is %q: must be managed, or the ARN of a KMS key (not of an alias)", s.Encryption)
 	check(s.AccessLogs == "" || bucketPattern.MatchString(s.AccessLogs), "access_logs is %q: not a bucket's name", s.AccessLogs)
 	check(s.PermissionsBoundary == "" || boundaryPattern.MatchString(s.PermissionsBoundary), "permissions_boundary is %q: not the ARN of a managed policy", s.PermissionsBoundary)
 	for k, v := range s.Tags {
