@@ -23,9 +23,6 @@ func (w *view) around(ctx context.Context, call, key string, effect func() error
 	name := w.Name() + "/" + key
 	return around(ctx, w.hook, "Bucket."+call, name, func() error {
 		if err := effect(); err != nil {
-			if err == io.EOF {
-				return err
-			}
 			return fmt.Errorf("%s %s: %w", strings.ToLower(call), name, err)
 		}
 		return nil
@@ -191,14 +188,15 @@ func (r *reader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	// The end is no error of the call, so a Hook does not see it as one.
 	r.err = r.view.around(r.ctx, "Read", r.key, func() error {
-		if len(r.rest) == 0 {
-			return io.EOF
-		}
 		n = copy(p[:min(len(p), r.view.set.Piece)], r.rest)
 		r.rest = r.rest[n:]
 		return nil
 	})
+	if r.err == nil && n == 0 {
+		r.err = io.EOF
+	}
 	if r.err != nil {
 		return 0, r.err
 	}
