@@ -200,7 +200,7 @@ func (r *submitRun) unrunnable(ctx context.Context, id string, n, attempt int, w
 // settleStopped ends what waits in a submission that starts nothing more. A
 // part that was being created is looked for: its job may exist, and is then
 // stopped and gathered like any other.
-func (r *submitRun) settleStopped(ctx context.Context, s *Submission) (served, time.Duration, error) {
+func (r *submitRun) settleStopped(ctx context.Context, s *Submission, pausedAt time.Time) (served, time.Duration, error) {
 	var found []*batch.Job
 	var at []*Part
 	for i := range s.Parts {
@@ -224,7 +224,7 @@ func (r *submitRun) settleStopped(ctx context.Context, s *Submission) (served, t
 	now := r.clock.Now().UTC()
 	stopped := s.Stop
 	s, err := r.update(ctx, s.ID, func(s *Submission) error {
-		if s.paying() && !overdue(s, now, r.settings.MaxWait.Std()) {
+		if s.paying() && !r.overdue(s, pausedAt) {
 			return errUnchanged
 		}
 		changed := false

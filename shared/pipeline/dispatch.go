@@ -28,7 +28,10 @@ type dispatcher struct {
 	// the account had no live job on the model; FullAt is the last.
 	Full   int       `json:"full,omitempty"`
 	FullAt time.Time `json:"fullAt,omitzero"`
-	Writer string    `json:"writer"`
+	// PausedAt is when the deployment was last seen paused: waiting counts
+	// from there at the earliest.
+	PausedAt time.Time `json:"pausedAt,omitzero"`
+	Writer   string    `json:"writer"`
 }
 
 const (
@@ -221,7 +224,7 @@ func (h *dispatchHold) release(ctx context.Context) (bool, error) {
 		}
 		if h.doc.Again > 0 {
 			// Keep what this round learnt, take the wish as heard.
-			h.doc.Live, h.doc.Full, h.doc.FullAt, h.doc.Again = mine.Live, mine.Full, mine.FullAt, 0
+			h.doc.Live, h.doc.Full, h.doc.FullAt, h.doc.PausedAt, h.doc.Again = mine.Live, mine.Full, mine.FullAt, mine.PausedAt, 0
 			landed, err := h.write(ctx)
 			if err != nil {
 				return false, err
@@ -273,6 +276,9 @@ func (r *submitRun) round(ctx context.Context, quotaKey string, lease *dispatchH
 	paused, err := r.paused(ctx)
 	if err != nil {
 		return 0, err
+	}
+	if paused {
+		lease.doc.PausedAt = r.clock.Now().UTC()
 	}
 	l, err := r.line(ctx, quotaKey, lease.doc.Live)
 	if err != nil {
@@ -383,8 +389,8 @@ func (r *submitRun) serve(ctx context.Context, lease *dispatchHold, id string, p
 		}
 		return served{left: true, live: liveJobs(s)}, 0, nil
 	}
-	if !s.paying() || overdue(s, r.clock.Now(), r.settings.MaxWait.Std()) {
-		return r.settleStopped(ctx, s)
+	if !s.paying() || r.overdue(s, lease.doc.PausedAt) {
+		return r.settleStopped(ctx, s, lease.doc.PausedAt)
 	}
 	if paused {
 		return served{live: liveJobs(s)}, 0, nil
@@ -410,6 +416,15 @@ func turn(s *Submission) *Part {
 	return first
 }
 
-func overdue(s *Submission, now time.Time, limit time.Duration) bool {
-	return s.WaitSince != nil && liveJobs(s) == 0 && now.Sub(*s.WaitSince) > limit
+// overdue reports whether a submission has waited too long for slots. A pause
+// stops the clock, and it starts anew.
+func (r *submitRun) overdue(s *Submission, pausedAt time.Time) bool {
+	if s.WaitSince == nil || liveJobs(s) > 0 {
+		return false
+	}
+	since := *s.WaitSince
+	if pausedAt.After(since) {
+		since = pausedAt
+	}
+	return r.clock.Now().Sub(since) > r.settings.MaxWait.Std()
 }
