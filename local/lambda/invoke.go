@@ -91,6 +91,15 @@ func (f *function) acquire() (p *process, fresh bool, err error) {
 	return p, fresh, nil
 }
 
+// limit is how long an invocation may take. It passes on the clock, so that it
+// keeps its proportion to visibility timeouts and to what functions derive from
+// their deadline; but work does not become faster with the clock, so it is
+// never cut below slowest.
+func (f *function) limit() time.Duration {
+	const slowest = 30 * time.Second
+	return max(f.service.clock.Short(f.Timeout), min(f.Timeout, slowest))
+}
+
 // release makes a process that asks for work available.
 func (f *function) release(p *process) {
 	f.mu.Lock()
@@ -154,12 +163,13 @@ func (f *function) invoke(id string, payload []byte) (Result, error) {
 	offset := f.logEnd()
 	fmt.Fprintf(f.logFile, "START RequestId: %s Version: $LATEST\n", id)
 	began := time.Now()
-	inv.deadline = began.Add(f.Timeout)
-	limit := time.NewTimer(f.Timeout)
+	allowed := f.limit()
+	inv.deadline = began.Add(allowed)
+	limit := time.NewTimer(allowed)
 	defer limit.Stop()
 	if hit, when := f.service.throw(f.service.cfg.Kill); hit {
 		// Any order of magnitude is as likely, from a millisecond up.
-		span := math.Log(f.Timeout.Seconds() / 0.001)
+		span := math.Log(allowed.Seconds() / 0.001)
 		t := time.AfterFunc(time.Duration(math.Exp(when*span)*float64(time.Millisecond)), p.kill)
 		defer t.Stop()
 	}

@@ -60,8 +60,8 @@ type Config struct {
 	Authority Authority
 	// Queues is polled by the mappings.
 	Queues Queues
-	// Clock drives retries of asynchronous invocations. A function's own time
-	// limit always passes at the speed of life, for so does the function.
+	// Clock drives time limits and the retries of asynchronous invocations. On
+	// a faster clock a time limit is shorter too, but never cut below 30 s.
 	Clock *clock.Clock
 	// Log gets what goes wrong with invocations; default slog.Default().
 	Log *slog.Logger

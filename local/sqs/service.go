@@ -302,10 +302,10 @@ func (s *Service) AttributesAs(ctx context.Context, p *access.Principal, queueAR
 
 // Hold keeps a received message from becoming visible until release is called,
 // which restores the visibility timeout, counted from the receive. A function
-// runs in real time and its message's timeout on the clock: held, the message
-// cannot come back while its invocation runs, whatever the clock's speed. At
-// the speed of life it changes nothing, for a function's time limit is at
-// most the visibility timeout.
+// does not work faster on a faster clock, but its message's timeout passes
+// faster: held, the message cannot come back while its invocation runs. At the
+// speed of life it changes nothing, for a function's time limit is at most the
+// visibility timeout.
 func (s *Service) Hold(queueARN, receiptHandle string) (release func()) {
 	q, ok := s.byARN(queueARN)
 	if !ok {
