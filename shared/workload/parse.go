@@ -27,6 +27,9 @@ func Parse(file string, data []byte) (Workload, error) {
 	case !utf8.Valid(data):
 		return w, Problems{{File: file, Text: "the file is not UTF-8"}}
 	}
+	if line := tooDeep(data); line > 0 {
+		return w, Problems{{File: file, Line: line, Text: fmt.Sprintf("brackets or lists are nested deeper than %d", maxBrackets)}}
+	}
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return w, Problems{syntax(file, err)}
@@ -51,6 +54,40 @@ func Parse(file string, data []byte) (Workload, error) {
 		return Workload{}, p.problems
 	}
 	return w, nil
+}
+
+// maxBrackets bounds brackets in brackets and lists in lists, on which the YAML
+// parser spends time by the square of their number.
+const maxBrackets = 200
+
+// tooDeep is the line in which data goes beyond maxBrackets, 0 if it does not.
+// It takes brackets in texts for brackets, which does no harm: no text has so
+// many that are never closed.
+func tooDeep(data []byte) int {
+	line, depth, lists, marks := 1, 0, 0, true
+	for i, c := range data {
+		switch c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(depth-1, 0)
+		case '\n':
+			line++
+			lists, marks = 0, true
+		case ' ', '\t':
+		case '-', '?':
+			// Only a line's own beginning makes lists.
+			if marks && i+1 < len(data) && (data[i+1] == ' ' || data[i+1] == '\t') {
+				lists++
+			}
+		default:
+			marks = false
+		}
+		if depth > maxBrackets || lists > maxBrackets {
+			return line
+		}
+	}
+	return 0
 }
 
 func syntax(file string, err error) Problem {

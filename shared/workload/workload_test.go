@@ -128,6 +128,15 @@ func TestProblemsNameFileLineAndKey(t *testing.T) {
 	}
 }
 
+func TestDeepFilesAreRefusedBeforeTheyCostTime(t *testing.T) {
+	for _, text := range []string{strings.Repeat("[", 1<<20), "\n" + strings.Repeat("a: {", 1<<17), "a: \n" + strings.Repeat("- ", 1<<18), strings.Repeat("? ", 1<<19)} {
+		if _, err := workload.Parse("f", []byte(text)); err == nil || !strings.Contains(err.Error(), "nested deeper than 200") {
+			t.Errorf("%.10q: got %v", text, err)
+		}
+	}
+	parse(t, "prompt_template: |\n  "+strings.Repeat("- [x] {a} - ? ", 10_000)+"\nadditional_model_request_fields: {a: "+strings.Repeat("[", 90)+strings.Repeat("]", 90)+"}\n")
+}
+
 func TestMergeGoesKeyByKey(t *testing.T) {
 	base := parse(t, everything)
 	over := parse(t, "model: other\nsystem: \"\"\nmodels: {b: c}\nretries: 2\ninference: {temperature: 1}\nadditional_model_request_fields: {thinking: {budget: 2048}, top_p: 1}\nlimits: {max_records: 5}\noutput: {echo: true, json: false}\ntags: {cost: a}\nnotice: {attributes: {priority: low, b: c}}\nprompt_template_file: _t\ngather: {include: []}\n")
