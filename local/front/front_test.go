@@ -108,8 +108,12 @@ func TestWrongSignaturesAreRefused(t *testing.T) {
 		want   string
 	}{
 		{"an unknown key", func(c *aws.Config) { c.Credentials = credentials.NewStaticCredentialsProvider("AKIANOBODY", "x", "") }, "UnrecognizedClientException"},
-		{"a wrong secret", func(c *aws.Config) { c.Credentials = credentials.NewStaticCredentialsProvider(user.AccessKeyID, "x", "") }, "InvalidSignatureException"},
-		{"a session token with a lasting key", func(c *aws.Config) { c.Credentials = credentials.NewStaticCredentialsProvider(user.AccessKeyID, user.Secret, "token") }, "UnrecognizedClientException"},
+		{"a wrong secret", func(c *aws.Config) {
+			c.Credentials = credentials.NewStaticCredentialsProvider(user.AccessKeyID, "x", "")
+		}, "InvalidSignatureException"},
+		{"a session token with a lasting key", func(c *aws.Config) {
+			c.Credentials = credentials.NewStaticCredentialsProvider(user.AccessKeyID, user.Secret, "token")
+		}, "UnrecognizedClientException"},
 		{"another region", func(c *aws.Config) { c.Region = "eu-west-1" }, "InvalidSignatureException"},
 	}
 	for _, c := range cases {
