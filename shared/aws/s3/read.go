@@ -251,6 +251,54 @@ func (r *ahead) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if err := r.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// WriteTo spares io.Copy a buffer between the chunks and w.
+func (r *ahead) WriteTo(w io.Writer) (total int64, err error) {
+	if r.lead != nil {
+		buf := r.src.bucket.buffer()
+		defer r.src.bucket.free(buf)
+		for r.lead != nil && r.err == nil {
+			n, err := r.Read((*buf)[:64<<10])
+			wrote, werr := w.Write((*buf)[:n])
+			total += int64(wrote)
+			if werr != nil {
+				return total, werr
+			}
+			if err != nil {
+				break
+			}
+		}
+	}
+	for {
+		if r.err == nil {
+			err = r.fill()
+		} else {
+			err = r.err
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+		n, err := w.Write(r.rest)
+		total += int64(n)
+		r.rest = r.rest[n:]
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// fill makes sure that there is a rest to read.
+func (r *ahead) fill() error {
 	for len(r.rest) == 0 {
 		r.release()
 		c, ok := <-r.queue
@@ -259,20 +307,18 @@ func (r *ahead) Read(p []byte) (int, error) {
 			if r.ctx.Err() != nil {
 				r.err = fmt.Errorf("read %s: %w", r.src.name, ended(r.ctx))
 			}
-			return 0, r.err
+			return r.err
 		}
 		<-c.ready
 		r.current = c
 		if c.err != nil {
 			r.err = c.err
 			r.cancel(c.err)
-			return 0, r.err
+			return r.err
 		}
 		r.rest = c.data
 	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
+	return nil
 }
 
 // release gives the buffer of the chunk that was read back.

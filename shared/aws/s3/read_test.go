@@ -173,3 +173,38 @@ func TestReadingAheadStaysWithinItsBound(t *testing.T) {
 		t.Fatalf("%d calls, want 20", o.calls)
 	}
 }
+
+func TestCopyingOutOfAReaderGivesTheSameBytesAndErrors(t *testing.T) {
+	o := &object{body: numbers(23<<20 + 5), etag: "one"}
+	bucket := s3.Over(o, "b", s3.Settings{})
+	for _, ahead := range []int{0, 1, 9 << 20} {
+		r, err := bucket.Open(t.Context(), "k", "", 0, batch.Whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var got bytes.Buffer
+		if _, err := io.CopyN(&got, struct{ io.Reader }{r}, int64(ahead)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(&got, r)
+		if err != nil || n != int64(len(o.body)-ahead) || !bytes.Equal(got.Bytes(), o.body) {
+			t.Fatalf("%d bytes (%v)", n, err)
+		}
+	}
+	o.calls = 0
+	o.breaks = func(call int) int {
+		if call > 1 {
+			return 0
+		}
+		return -1
+	}
+	r, err := bucket.Open(t.Context(), "k", "", 0, batch.Whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := io.Copy(io.Discard, r); n != 8<<20 || !errors.Is(err, batch.ErrUnavailable) {
+		t.Fatalf("%d bytes (%v)", n, err)
+	}
+}
