@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/bedrock"
+	bedrocktypes "github.com/aws/aws-sdk-go-v2/service/bedrock/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -19,11 +21,12 @@ import (
 
 // client is a user with the services' variables.
 type client struct {
-	env   map[string]string
-	s3    *s3.Client
-	sns   *sns.Client
-	sqs   *sqs.Client
-	queue string // URL
+	env     map[string]string
+	s3      *s3.Client
+	sns     *sns.Client
+	sqs     *sqs.Client
+	bedrock *bedrock.Client
+	queue   string // URL
 }
 
 func newClient(env map[string]string) *client {
@@ -32,7 +35,7 @@ func newClient(env map[string]string) *client {
 		BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]),
 		Credentials:  credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
 	}
-	return &client{env: env, s3: s3.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg)}
+	return &client{env: env, s3: s3.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg), bedrock: bedrock.NewFromConfig(cfg)}
 }
 
 // subscribe makes a queue of its own and subscribes it to the notices.
@@ -62,9 +65,9 @@ func (c *client) subscribe(ctx context.Context) error {
 	return nil
 }
 
-// notices takes what has come, waiting up to two seconds.
+// notices takes what has come, waiting up to a second.
 func (c *client) notices(ctx context.Context) ([]notice, error) {
-	got, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.queue, MaxNumberOfMessages: 10, WaitTimeSeconds: 2})
+	got, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.queue, MaxNumberOfMessages: 10, WaitTimeSeconds: 1})
 	if err != nil {
 		return nil, fmt.Errorf("receive notices: %w", err)
 	}
@@ -135,6 +138,26 @@ func (c *client) progress(ctx context.Context, key string) (*progress, error) {
 		}
 	}
 	return nil, nil
+}
+
+// jobs says in one line each how far the jobs are, the oldest first.
+func (c *client) jobs(ctx context.Context) ([]string, error) {
+	pages := bedrock.NewListModelInvocationJobsPaginator(c.bedrock, &bedrock.ListModelInvocationJobsInput{SortOrder: bedrocktypes.SortOrderAscending})
+	var all []string
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("look at the jobs: %w", err)
+		}
+		for _, j := range page.InvocationJobSummaries {
+			line := fmt.Sprintf("job %s %s", (*j.JobArn)[strings.LastIndexByte(*j.JobArn, '/')+1:], j.Status)
+			if total := aws.ToInt64(j.TotalRecordCount); total > 0 {
+				line += fmt.Sprintf(", %d of %d records", aws.ToInt64(j.ProcessedRecordCount), total)
+			}
+			all = append(all, line)
+		}
+	}
+	return all, nil
 }
 
 // notice is what the topic sends when a submission has ended.

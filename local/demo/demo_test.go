@@ -92,6 +92,8 @@ func (p *product) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"Messages": messages})
 	case target != "":
 		fmt.Fprint(w, "{}")
+	case strings.HasPrefix(r.URL.Path, "/model-invocation-jobs"):
+		fmt.Fprint(w, `{"invocationJobSummaries":[{"jobArn":"arn/abcdefghijkl","jobName":"j","status":"InProgress","totalRecordCount":5,"processedRecordCount":2}]}`)
 	case r.Method == "POST":
 		fmt.Fprint(w, "<SubscribeResponse><SubscribeResult><SubscriptionArn>s</SubscriptionArn></SubscribeResult></SubscribeResponse>")
 	case r.Method == "PUT":
@@ -189,7 +191,7 @@ func TestTheDemoEndsWithItsLineAndItsVerdict(t *testing.T) {
 				}
 			}
 			if test.how == "right" {
-				for _, part := range []string{"dropped a/one.jsonl (3 rows)", "NOTICE Completed: b/two.jsonl", "3 = 2 answered + 0 failed + 1 set aside + 0 missing", "answer 1", "not_json"} {
+				for _, part := range []string{"dropped a/one.jsonl (3 rows)", "NOTICE Completed: b/two.jsonl", "3 = 2 answered + 0 failed + 1 set aside + 0 missing", "answer 1", "not_json", "job abcdefghijkl InProgress, 2 of 5 records"} {
 					if !strings.Contains(out.String(), part) {
 						t.Errorf("it does not show %q:\n%s", part, out.String())
 					}

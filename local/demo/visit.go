@@ -23,6 +23,7 @@ type visitor struct {
 	began   time.Time
 	sums    *Sums
 	seen    []string // notice ids
+	told    []string // lines about jobs
 }
 
 // visit drops the examples and waits until each has its notice.
@@ -107,6 +108,16 @@ func (v *visitor) look(ctx context.Context) error {
 		if shown != u.shown {
 			u.shown = shown
 			fmt.Fprintf(v.out, "%s %s\n", v.clock(), shown)
+		}
+	}
+	jobs, err := v.jobs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, line := range jobs {
+		if !slices.Contains(v.told, line) {
+			v.told = append(v.told, line)
+			fmt.Fprintf(v.out, "%s %s\n", v.clock(), line)
 		}
 	}
 	return nil
@@ -226,8 +237,8 @@ func (v *visitor) lines(ctx context.Context, name, uri string) (n int64, err err
 // short is a text on one line of a screen.
 func short(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > 100 {
-		s = string(r[:99]) + "…"
+	if r := []rune(s); len(r) > 150 {
+		s = string(r[:149]) + "…"
 	}
 	return s
 }
