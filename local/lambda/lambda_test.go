@@ -78,6 +78,10 @@ func start(t *testing.T, speed float64, deny string, change func(*lambda.Functio
 	dir := t.TempDir()
 	cfg.LogDir, cfg.WorkDir, cfg.Endpoint = filepath.Join(dir, "log"), filepath.Join(dir, "work"), "http://127.0.0.1:4566"
 	cfg.Authority, cfg.Queues, cfg.Clock = g, q, c
+	// What a killed service has left there goes away.
+	if err := os.MkdirAll(filepath.Join(cfg.WorkDir, "function-fn-1", "tmp"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	s, err := lambda.New(cfg)
 	if err != nil {
 		t.Fatal(err)

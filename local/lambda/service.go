@@ -54,7 +54,8 @@ type Config struct {
 	// LogDir gets <function>/function.log and <function>/usage.jsonl.
 	LogDir string
 	// WorkDir holds the processes' private folders, wiped with each process;
-	// default the system's folder for temporary files.
+	// default the system's folder for temporary files. A folder of one's own
+	// is also wiped at the start of what a killed service has left there.
 	WorkDir string
 	// Authority decides on every call.
 	Authority Authority
@@ -163,6 +164,17 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("lambda: make folder: %w", err)
 		}
 		*dir = abs
+	}
+	if cfg.WorkDir != "" {
+		left, err := filepath.Glob(filepath.Join(cfg.WorkDir, "function-*"))
+		if err != nil {
+			return nil, fmt.Errorf("lambda: look for leftovers: %w", err)
+		}
+		for _, dir := range left {
+			if err := os.RemoveAll(dir); err != nil {
+				return nil, fmt.Errorf("lambda: remove leftovers: %w", err)
+			}
+		}
 	}
 	s := &Service{
 		cfg: cfg, clock: cfg.Clock, log: cfg.Log, functions: map[string]*function{},

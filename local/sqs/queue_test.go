@@ -205,3 +205,17 @@ func TestTheWeatherRepeatsAndDelaysWhatServicesSend(t *testing.T) {
 		}
 	})
 }
+
+// The digest was computed by another implementation from the same attributes.
+func TestTheDigestOfAttributes(t *testing.T) {
+	s := open(t, sqs.Config{})
+	defer s.Close()
+	q := declare(t, s, "q", nil)
+	hello, twelve := "hällo", "12"
+	send(t, s, q, sqs.Outgoing{Body: "x", Attributes: map[string]sqs.Attribute{
+		"kind": {DataType: "String", StringValue: &hello}, "n": {DataType: "Number.int", StringValue: &twelve}, "raw": {DataType: "Binary", BinaryValue: []byte{0, 255}},
+	}})
+	if got := receive(t, s, q, 0)[0].MD5OfMessageAttributes; got != "b942f53e99b5b5eee9ae037ebdaa43cf" {
+		t.Errorf("digest %s", got)
+	}
+}
