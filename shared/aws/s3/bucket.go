@@ -158,7 +158,7 @@ func readFault(ctx context.Context, err error, format string, args ...any) error
 	return fault.Of(ctx, err, format, args...)
 }
 
-// unquote takes an entity tag out of its quotes. "null" stands for no version.
+// unquote takes an entity tag out of its quotes.
 func unquote(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
 
 func quote(etag string) *string {
