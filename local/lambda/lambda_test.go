@@ -296,7 +296,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestAsynchronousInvocationsAreRetriedAndSentAway(t *testing.T) {
-	s := start(t, 100000, "", func(f *lambda.Function) { f.OnFailureARN = sqs.ARN("failures") }, lambda.Config{})
+	s := start(t, 1000, "", func(f *lambda.Function) { f.OnFailureARN = sqs.ARN("failures") }, lambda.Config{})
 	if err := s.queues.Declare("failures", nil, nil); err != nil {
 		t.Fatal(err)
 	}
