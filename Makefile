@@ -21,7 +21,7 @@ LOCAL_FLAGS ?=
 SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local build build-local check test synth deploy diff node lint fmt clean
+.PHONY: help demo local build build-local repro check test synth deploy diff node lint fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,10 +46,18 @@ build-local:
 	done
 	@cd local && $(GO) build -o ../.build/ ./cmd/...
 
+repro: ## build the functions in two folders and compare the bytes
+	@set -e; t=$$(mktemp -d); trap 'rm -rf "$$t"' EXIT; \
+	for d in one two/deeper; do \
+	  mkdir -p $$t/$$d && cp -R go.mod go.sum functions shared $$t/$$d/; \
+	  for f in $(FUNCTIONS); do (cd $$t/$$d && CGO_ENABLED=0 GOOS=linux GOARCH=$(FN_GOARCH) $(GO) build $(GOFLAGS_FN) -o $$f.bin ./functions/$$f); done; \
+	done; \
+	for f in $(FUNCTIONS); do cmp $$t/one/$$f.bin $$t/two/deeper/$$f.bin; done
+
 check: ## the quick checks for daily work: functions, shared, cmd
 	@$(GO) run ./.ci/stages check
 
-test: ## everything: unit, contracts, CDK app, local services, end to end
+test: ## everything: unit, contracts, CDK app, local services, end to end (STAGES="infra e2e" for some)
 	@$(GO) run ./.ci/stages test $(STAGES)
 
 synth: build ## write cdk.out/ and refresh the golden template (Node.js, but no CDK command line)

@@ -43,7 +43,10 @@ func plan(which string) []stage {
 	return []stage{
 		format,
 		unit(),
-		{"build", "both functions for Lambda and for this machine", []step{command{args: []string{"make", "--silent", "build"}}}},
+		{"build", "both functions for Lambda and for this machine; the same bytes in any folder", []step{
+			command{args: []string{"make", "--silent", "build"}},
+			command{args: []string{"make", "--silent", "repro"}},
+		}},
 		{"infra", "the CDK app: golden template fresh, stages, security rules", []step{
 			command{args: []string{"go", "vet", "./infra/..."}},
 			test{args: []string{"./infra", "./infra/app/...", "./infra/stack/..."}},
@@ -55,6 +58,7 @@ func plan(which string) []stage {
 		{"e2e", "the functions' binaries on the local services, wired by the golden template", []step{
 			test{dir: "local", args: []string{"./..."}, only: "/e2e"},
 		}},
+		{"demo", "what the README promises", []step{command{args: []string{"make", "--silent", "demo"}, last: true}}},
 	}
 }
 
@@ -116,6 +120,7 @@ type step interface {
 type command struct {
 	dir  string
 	args []string
+	last bool // show the last line of what it said
 }
 
 func (c command) run(ctx context.Context) (counts, error) {
@@ -123,6 +128,9 @@ func (c command) run(ctx context.Context) (counts, error) {
 	if err != nil {
 		os.Stdout.Write(out)
 		return counts{}, fmt.Errorf("%s: %w", strings.Join(c.args, " "), err)
+	}
+	if lines := strings.Split(strings.TrimSpace(string(out)), "\n"); c.last {
+		fmt.Println("   " + lines[len(lines)-1])
 	}
 	return counts{}, nil
 }
