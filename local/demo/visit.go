@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	bedrocktypes "github.com/aws/aws-sdk-go-v2/service/bedrock/types"
 )
 
 // visitor does what a user would do, and looks.
@@ -111,7 +113,8 @@ func (v *visitor) look(ctx context.Context) error {
 		}
 	}
 	jobs, err := v.jobs(ctx)
-	if err != nil {
+	var throttled *bedrocktypes.ThrottlingException
+	if err != nil && !errors.As(err, &throttled) { // with --throttle there is less to see
 		return err
 	}
 	for _, line := range jobs {
