@@ -73,46 +73,55 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 			w.Name = "default"
 		}
 	}
+	// Who filters notices by workload gets to know of a rejection too.
+	reject := func(format string, args ...any) error {
+		return h.progress(ctx, func(s *Submission) error {
+			if s.Workload = w.Name; s.Ending == nil {
+				s.Ending = &Ending{State: Rejected, Reason: fmt.Sprintf(format, args...)}
+			}
+			return nil
+		})
+	}
 	id, err := model.Parse(w.Model)
 	if err != nil {
-		return noDelay, h.reject(ctx, "%v", err)
+		return noDelay, reject("%v", err)
 	}
 	if !r.settings.Allows(w.Model) {
-		return noDelay, h.reject(ctx, "model %s is not among this deployment's models (%d allowed); ask its operator, or name one of them", w.Model, len(r.settings.Models))
+		return noDelay, reject("model %s is not among this deployment's models (%d allowed); ask its operator, or name one of them", w.Model, len(r.settings.Models))
 	}
 	if h.Upload.Size == 0 && h.Kind == "upload" {
-		return noDelay, h.reject(ctx, "the file is empty")
+		return noDelay, reject("the file is empty")
 	}
 	var own int64
 	if w.Limits != nil && w.Limits.MaxBytes != nil {
 		own = *w.Limits.MaxBytes
 	}
 	if limit := lower(own, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
-		return noDelay, h.reject(ctx, "the file has %d bytes, the limit is %d", h.Upload.Size, limit)
+		return noDelay, reject("the file has %d bytes, the limit is %d", h.Upload.Size, limit)
 	}
 	format, compression, documents, why, err := r.recognise(ctx, h.Submission, w, first)
 	if err != nil {
 		return noDelay, err
 	}
 	if why != nil {
-		return noDelay, h.reject(ctx, "%v", why)
+		return noDelay, reject("%v", why)
 	}
 	asked := format // what the prompts are made of
 	if documents {
 		asked = dataset.Text
 	}
 	if err := errors.Join(workload.Unsupported(w, format), w.Check(asked)); err != nil {
-		return noDelay, h.reject(ctx, "%v", err)
+		return noDelay, reject("%v", err)
 	}
 	if compression != "" && h.Upload.Size > r.settings.MaxCompressedBytes {
-		return noDelay, h.reject(ctx, "the compressed file has %d bytes, the limit for compressed files is %d; upload it uncompressed (no such limit) or in several files", h.Upload.Size, r.settings.MaxCompressedBytes)
+		return noDelay, reject("the compressed file has %d bytes, the limit for compressed files is %d; upload it uncompressed (no such limit) or in several files", h.Upload.Size, r.settings.MaxCompressedBytes)
 	}
 	if _, err := prompt.NewRenderer(w, asked); err != nil {
-		return noDelay, h.reject(ctx, "%v", err)
+		return noDelay, reject("%v", err)
 	}
 	how := prompt.Invocation(w, format)
 	if _, err := model.NewReader(how, familyOf(w, id)); err != nil {
-		return noDelay, h.reject(ctx, "%v", err)
+		return noDelay, reject("%v", err)
 	}
 	body, err := json.Marshal(w)
 	if err != nil {
