@@ -42,6 +42,7 @@ func NewCollect(o Options, jobs JobReader, topic Topic) *Collect {
 type collectRun struct {
 	*run
 	*Collect
+	staged bool // a retry round waits for Submit
 }
 
 func (c *Collect) begin(in Invocation) *collectRun {
@@ -200,7 +201,9 @@ func (r *collectRun) wake(ctx context.Context, h *hold, delay time.Duration) err
 			return err
 		}
 	}
-	if h.Checkpoint == nil && h.any(func(p *Part) bool { return p.Status == PartWaiting || p.Status == PartCreating }) {
+	// Only for parts of its own making: Submit wakes Collect for every
+	// running submission, and two who wake each other never rest.
+	if r.staged {
 		return r.send(ctx, r.uploads, Message{Do: DoContinue, Submission: h.ID}, 0)
 	}
 	return nil
@@ -249,6 +252,7 @@ func (r *collectRun) steps(ctx context.Context, h *hold) (time.Duration, error) 
 		return noDelay, r.report(ctx, h.Submission)
 	}
 	if again, err := r.retry(ctx, h, w); err != nil || again {
+		r.staged = again
 		return noDelay, err
 	}
 	return noDelay, r.finish(ctx, h)

@@ -125,7 +125,9 @@ func (s *staging) copy(ctx context.Context, builder *part.Builder, p *Part, fail
 		if err != nil {
 			return fmt.Errorf("read failed rows of part %d: %w", p.N, err)
 		}
-		if f.Row < s.from || !(failed && f.Retryable || missing && f.Missing) {
+		// A missing row is worth it or not by how its job ended, whatever its
+		// line says.
+		if f.Row < s.from || f.Missing && !missing || !f.Missing && !(failed && f.Retryable) {
 			continue
 		}
 		prefix := appendRecordID(nil, f.Row)

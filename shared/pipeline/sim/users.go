@@ -1,0 +1,414 @@
+package sim
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
+)
+
+// Quotas are small, so that few rows make many parts.
+const (
+	minRecords   = 3
+	maxRecords   = 8
+	maxFileBytes = 2500
+	maxParts     = 30
+)
+
+const (
+	nova   = "us.amazon.nova-lite-v1:0"
+	claude = "anthropic.claude-3-haiku-20240307-v1:0"
+)
+
+func settings() config.Settings {
+	set := config.Default()
+	set.Quotas = config.Quotas{MinRecords: minRecords, MaxRecords: maxRecords, MaxFileBytes: maxFileBytes}
+	set.OnDemandConcurrency = 1
+	set.MaxParts = maxParts
+	return set
+}
+
+// users is what people do.
+type users struct {
+	uploads  []*upload
+	byID     map[string]*upload
+	deniedTo time.Time // until then the job role cannot be used yet
+}
+
+func (u *users) denied(now time.Time) bool { return now.Before(u.deniedTo) }
+
+// upload is one version of one object that somebody put.
+type upload struct {
+	serial  int
+	key     string
+	version string
+	id      string // of its submission
+	rows    []row
+	retries int
+	reject  string // why it must be rejected; empty: it must not
+	may     bool   // it may be rejected: settings come late, or it was deleted
+	older   bool   // a newer version was put
+	at      time.Time
+}
+
+// row is one row of an upload.
+type row struct {
+	n, line int
+	raw     string
+	good    bool
+	id      string // the user's, as JSON
+}
+
+func (r row) recordID() string { return fmt.Sprintf("r%010d", r.n) }
+
+// tag is in a row's prompt, and comes back in its answer.
+func tag(serial, n int) string { return fmt.Sprintf("t%d.%d.", serial, n) }
+
+var tags = regexp.MustCompile(`t(\d+)\.(\d+)\.`)
+
+// untag finds the first tag in a text.
+func untag(text []byte) (serial, n int, ok bool) {
+	m := tags.FindSubmatch(text)
+	if m == nil {
+		return 0, 0, false
+	}
+	serial, _ = strconv.Atoi(string(m[1]))
+	n, _ = strconv.Atoi(string(m[2]))
+	return serial, n, true
+}
+
+// folder is a place to upload to, with its settings.
+type folder struct {
+	name, settings, ext string
+	reject              bool
+	retries             int
+	small               bool // small: reject
+	row                 func(s *sim, serial, n int, good bool) (raw, id string)
+	write               func(s *sim, rows []row) []byte
+}
+
+var folders = []folder{
+	{name: "prompts", ext: ".jsonl", settings: "model: " + nova + "\n", retries: 1, row: promptRow, write: lines},
+	{name: "native", ext: ".jsonl", settings: "model: " + claude + "\nretries: 2\n", retries: 2, row: nativeRow, write: lines},
+	{name: "raw/deep", ext: ".jsonl", settings: "model: " + nova + "\nretries: 0\noutput: {raw: true}\nprompt_template: 'Say {question} {{x}}'\n", row: templateRow, write: lines},
+	{name: "tables", ext: ".csv", settings: "model: " + nova + "\nprompt_template: 'Say {question}'\nnotice: {attributes: {team: blue}}\n", retries: 1, row: tableRow, write: table},
+	{name: "arrays", ext: ".json", settings: "model: " + nova + "\nprompt_template: 'Say {question}'\n", retries: 1, row: templateRow, write: array},
+	{name: "packed", ext: ".jsonl.gz", settings: "model: " + nova + "\n", retries: 1, row: promptRow, write: packed},
+	{name: "big only", ext: ".jsonl", settings: "model: " + nova + "\nsmall: reject\n", retries: 1, small: true, row: promptRow, write: lines},
+	{name: "wrong", ext: ".jsonl", settings: "modle: " + nova + "\n", reject: true, row: promptRow, write: lines},
+	{name: "dear", ext: ".jsonl", settings: "model: " + nova + "\nlimits: {max_records: 2}\n", reject: true, row: promptRow, write: lines},
+	{name: "late", ext: ".jsonl", settings: "model: " + nova + "\n", retries: 1, row: promptRow, write: lines},
+}
+
+func pad(s *sim) string { return strings.Repeat("x", s.rnd.IntN(pick(s.rnd, 20, 20, 20, 400))) }
+
+func promptRow(s *sim, serial, n int, good bool) (string, string) {
+	if !good {
+		return pick(s.rnd, `{"prompt": "`, `42`, `{"prompt": 7}`, `{"prompt": " "}`, `{}`, "{\"prompt\": \"\xff\"}", `{"recordId": {}, "prompt": "x"}`) + strings.Repeat(" ", s.rnd.IntN(2)), ""
+	}
+	prompt := fmt.Sprintf("Say %s %s", tag(serial, n), pad(s))
+	if s.rnd.IntN(60) == 0 {
+		prompt += strings.Repeat("y", maxFileBytes)
+	}
+	switch s.rnd.IntN(3) {
+	case 0:
+		return fmt.Sprintf(`{"prompt": "%s"}`, prompt), ""
+	case 1:
+		return fmt.Sprintf(`{"recordId": "row %d", "prompt": "%s"}`, n, prompt), fmt.Sprintf(`"row %d"`, n)
+	}
+	return fmt.Sprintf(`{"prompt": "%s", "id": %d, "other": [{"a": "}\n{"}]}`, prompt, n), strconv.Itoa(n)
+}
+
+func nativeRow(s *sim, serial, n int, good bool) (string, string) {
+	if !good {
+		return pick(s.rnd, `{"modelInput": [1]}`, `{"recordId": "a"}`, `nothing`, `{"modelInput": {"a": }}`), ""
+	}
+	id := fmt.Sprintf(`"n-%d"`, n)
+	return fmt.Sprintf(`{"recordId": %s, "modelInput": {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": "%s %s"}]}}`, id, tag(serial, n), pad(s)), id
+}
+
+func templateRow(s *sim, serial, n int, good bool) (string, string) {
+	if !good {
+		return pick(s.rnd, `{"nothing": 1}`, `7`, `"text"`), ""
+	}
+	return fmt.Sprintf(`{"question": "%s %s", "custom_id": "c%d"}`, tag(serial, n), pad(s), n), fmt.Sprintf(`"c%d"`, n)
+}
+
+func tableRow(s *sim, serial, n int, good bool) (string, string) {
+	if !good {
+		return fmt.Sprintf("%d,too,many", n), ""
+	}
+	return fmt.Sprintf(`%d,"%s, ""%s"""`, n, tag(serial, n), pad(s)), fmt.Sprintf(`"%d"`, n)
+}
+
+// lines writes JSON lines as people's tools do: with either line end, blank
+// lines between, with or without a last end.
+func lines(s *sim, rows []row) []byte {
+	end := pick(s.rnd, "\n", "\n", "\r\n")
+	var b bytes.Buffer
+	if s.rnd.IntN(10) == 0 {
+		b.WriteString("\xef\xbb\xbf")
+	}
+	line := 1
+	for i := range rows {
+		for s.rnd.IntN(12) == 0 {
+			b.WriteString(pick(s.rnd, "", "  ") + end)
+			line++
+		}
+		rows[i].line = line
+		b.WriteString(rows[i].raw)
+		if i < len(rows)-1 || s.rnd.IntN(2) == 0 {
+			b.WriteString(end)
+		}
+		line++
+	}
+	return b.Bytes()
+}
+
+func packed(s *sim, rows []row) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(lines(s, rows))
+	z.Close()
+	return b.Bytes()
+}
+
+func table(s *sim, rows []row) []byte {
+	end := pick(s.rnd, "\n", "\r\n")
+	var b bytes.Buffer
+	b.WriteString("id,question" + end)
+	for i := range rows {
+		rows[i].line = i + 2
+		b.WriteString(rows[i].raw + end)
+	}
+	return b.Bytes()
+}
+
+func array(s *sim, rows []row) []byte {
+	var b bytes.Buffer
+	b.WriteString("[\n")
+	for i := range rows {
+		rows[i].line = i + 2
+		b.WriteString(rows[i].raw)
+		if i < len(rows)-1 {
+			b.WriteString(",")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("]")
+	return b.Bytes()
+}
+
+// arrange plans what people do during the storm.
+func (s *sim) arrange() {
+	r := s.rnd
+	s.users.byID = map[string]*upload{}
+	for _, f := range folders {
+		set := func() { s.input.Set(f.name+"/workload.yaml", []byte(f.settings)) }
+		if f.name == "late" {
+			s.in(s.between(0, s.w.storm/2), set)
+			continue
+		}
+		set()
+	}
+	n := 1 + r.IntN(3)
+	if r.IntN(8) == 0 {
+		n = 6
+	}
+	for range n {
+		f := folders[r.IntN(len(folders))]
+		if r.IntN(3) == 0 {
+			f = folders[0]
+		}
+		s.in(s.between(0, s.w.storm/2), func() { s.drop(f, "") })
+	}
+	if s.chance(0.15) {
+		s.in(s.between(0, s.w.storm), func() {
+			s.fault("paused")
+			s.output.Set("control/pause", []byte("{}"))
+			s.ledger.paused()
+		})
+		s.in(s.between(0, s.w.storm), func() {
+			s.output.Delete(bg, "control/pause")
+			s.tell("no longer paused")
+			s.ledger.unpaused()
+		})
+	}
+	if s.chance(0.1) {
+		s.in(s.between(0, s.w.storm/2), func() {
+			s.users.deniedTo = s.clock.Now().Add(s.between(0, 4*time.Minute))
+			s.fault("the job role cannot be used until %s", s.since(s.users.deniedTo))
+		})
+	}
+	for s.chance(0.3) {
+		slots := pick(r, -1, 1, 2, 3)
+		s.in(s.between(0, s.w.storm), func() {
+			if s.stormy {
+				s.fault("%d slots now", slots)
+				s.bedrock.SetSlots(slots)
+			}
+		})
+	}
+	for s.chance(0.4) {
+		s.in(s.between(0, s.w.storm), s.somebodyElsesJob)
+	}
+	if s.chance(0.1) {
+		s.in(s.between(0, s.w.storm), s.upgrade)
+	}
+}
+
+// drop puts an upload; key names one that is to be overwritten.
+func (s *sim) drop(f folder, key string) {
+	if !s.stormy {
+		return
+	}
+	r := s.rnd
+	u := &upload{serial: len(s.users.uploads) + 1, key: key, retries: f.retries, at: s.clock.Now()}
+	if key == "" {
+		u.key = f.name + "/" + pick(r, "", "", "sub/", "a=b/c d/") + fmt.Sprintf("%s-%d", pick(r, "rows", "a+b %41 ü", "x&y#z"), u.serial) + f.ext
+	}
+	count := pick(r, 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 16, 17, 20, 30)
+	wrong := pick(r, 0, 0, 0.1, 0.4)
+	if r.IntN(20) == 0 {
+		wrong = 1
+	}
+	good := 0
+	for n := 1; n <= count; n++ {
+		row := row{n: n, good: !s.chance(wrong)}
+		row.raw, row.id = f.row(s, u.serial, n, row.good)
+		if row.good {
+			good++
+		}
+		u.rows = append(u.rows, row)
+	}
+	body := f.write(s, u.rows)
+	switch {
+	case f.reject && good > 2 || f.name == "wrong":
+		u.reject = "its settings"
+	case good == 0:
+		u.reject = "no good row"
+	case f.small && good < minRecords:
+		u.reject = "too few rows"
+	case f.name == "late":
+		u.may = true
+	}
+	s.users.uploads = append(s.users.uploads, u)
+	for _, other := range s.users.uploads {
+		if other != u && other.key == u.key {
+			other.older = true
+		}
+	}
+	o := s.input.Set(u.key, body)
+	u.version = o.Version
+	u.id = pipeline.SubmissionID(pipeline.Upload{Bucket: inputBucket, Key: u.key, VersionID: o.Version})
+	s.users.byID[u.id] = u
+	s.tell("upload %d: %s, %d rows, %d good, %d bytes, submission %s", u.serial, u.key, count, good, len(body), u.id)
+	soon := pick(r, time.Second, time.Minute, 20*time.Minute, s.w.storm)
+	if s.chance(0.1) {
+		s.in(s.between(0, soon), func() { s.drop(f, u.key) })
+	}
+	if s.chance(0.04) {
+		s.in(s.between(0, soon), func() {
+			s.tell("delete %s", u.key)
+			s.input.Delete(bg, u.key)
+			for _, other := range s.users.uploads {
+				if other.key == u.key {
+					other.may = true
+				}
+			}
+		})
+	}
+	if s.chance(0.15) {
+		s.in(s.between(0, soon), func() {
+			s.tell("stop %s", u.id)
+			s.uploads.Put(pipeline.Message{Do: pipeline.DoStop, Submission: u.id}.Encode(), 0)
+		})
+	}
+	if s.chance(0.1) { // delivered again, much later
+		s.in(s.between(0, 2*s.w.storm), func() {
+			s.fault("the news of %s come again", u.key)
+			s.send(s.record(o))
+		})
+	}
+}
+
+// notify is S3's: it tells of every object that was put.
+func (s *sim) notify(o batch.Object) {
+	if s.chance(0.1) && s.users.byID != nil && len(s.users.uploads) > 1 {
+		// One message may hold several records.
+		other := s.users.uploads[s.rnd.IntN(len(s.users.uploads))]
+		if other.version != "" {
+			if old, err := s.input.Stat(bg, other.key, other.version); err == nil {
+				s.send(s.record(old), s.record(o))
+				return
+			}
+		}
+	}
+	s.send(s.record(o))
+}
+
+func (s *sim) record(o batch.Object) json.RawMessage {
+	key := strings.ReplaceAll(url.QueryEscape(o.Key), "%2F", "/")
+	return json.RawMessage(fmt.Sprintf(`{"eventVersion":"2.1","eventSource":"aws:s3","awsRegion":"us-east-1","eventTime":"2026-11-02T10:15:30.123Z","eventName":"ObjectCreated:Put","s3":{"s3SchemaVersion":"1.0","configurationId":"uploads","bucket":{"name":"%s"},"object":{"key":"%s","size":%d,"eTag":"%s","versionId":"%s","sequencer":"00"}}}`, inputBucket, key, o.Size, o.ETag, o.Version))
+}
+
+func (s *sim) send(records ...json.RawMessage) {
+	body, err := json.Marshal(map[string]any{"Records": records})
+	if err != nil {
+		panic(err)
+	}
+	s.uploads.Put(body, s.delay("an S3 notification"))
+}
+
+func isNotification(body []byte) bool { return bytes.Contains(body, []byte(`"Records":[`)) }
+
+// delay is how long a message takes to its queue.
+func (s *sim) delay(what string) time.Duration {
+	if s.chance(s.w.late) {
+		d := s.between(time.Minute, 3*time.Hour)
+		s.fault("%s comes %v late", what, d)
+		return d
+	}
+	return s.between(0, 2*time.Second)
+}
+
+// upgrade has a newer version of the product write a state for a while.
+func (s *sim) upgrade() {
+	var open []*account
+	for _, u := range s.users.uploads {
+		if a := s.ledger.accounts[u.id]; a != nil && a.state != nil && !a.state.State.Terminal() {
+			open = append(open, a)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	a := open[s.rnd.IntN(len(open))]
+	key := "submissions/" + a.upload.id + "/submission.json"
+	body := s.output.Bytes(key)
+	newer := bytes.Replace(body, []byte(`"version":1`), []byte(`"version":2`), 1)
+	s.fault("a newer version writes %s", key)
+	s.output.Set(key, newer)
+	a.newer = true
+	s.in(s.between(time.Minute, 3*time.Hour), func() {
+		if !bytes.Equal(s.output.Bytes(key), newer) {
+			s.violation("the state of %s, written by a newer version, was rewritten", a.upload.id)
+		}
+		a.newer = false
+		var old map[string]json.RawMessage
+		json.Unmarshal(body, &old)
+		old["writer"] = json.RawMessage(`"newer/1"`)
+		back, _ := json.Marshal(old)
+		s.tell("%s is the old version's again", key)
+		s.output.Set(key, back)
+	})
+}
