@@ -124,9 +124,7 @@ func compose(prompt, system string, seed uint64) string {
 
 // words are the lower-case words of a text's first part.
 func words(s string) []string {
-	if len(s) > 64<<10 {
-		s = cut(s, 16<<10)
-	}
+	s = cut(s, 512) // 2 KB say enough, and long rows must not make the model slow
 	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
