@@ -21,11 +21,21 @@ func NewLog(level string) *slog.Logger {
 // Observer logs what the pipeline tells.
 type Observer struct{ Log *slog.Logger }
 
+// warnings are the events that an operator may have to act on: a right is
+// missing, a service refuses, an output cannot be read.
+var warnings = map[string]bool{
+	"part cannot run": true, "put off": true, "dispatch put off": true, "manifest cannot be read": true, "progress not told": true,
+}
+
 // Observe logs one event.
 func (o Observer) Observe(ctx context.Context, e pipeline.Event) {
 	attrs := e.Fields
 	if e.Submission != "" {
 		attrs = append([]any{"submission", e.Submission}, attrs...)
 	}
-	o.Log.InfoContext(ctx, e.Name, attrs...)
+	level := slog.LevelInfo
+	if warnings[e.Name] {
+		level = slog.LevelWarn
+	}
+	o.Log.Log(ctx, level, e.Name, attrs...)
 }
