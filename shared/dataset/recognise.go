@@ -152,7 +152,8 @@ type ahead struct {
 	firstWhole bool // the first line is a whole JSON value
 }
 
-// lookAhead reads the names of the first line that is an object.
+// lookAhead reads the names of the first line that is an object and tells
+// something: of one with nothing but an id only if there is no better.
 func lookAhead(body []byte) ahead {
 	var found ahead
 	for first := true; len(body) > 0; first = false {
@@ -163,12 +164,29 @@ func lookAhead(body []byte) ahead {
 			found.failed = names[errorMember] && (whole || !more)
 		}
 		if names != nil && (whole || !more) {
-			found.names = names
-			return found
+			if found.names == nil {
+				found.names = names
+			}
+			if telling(names) {
+				found.names = names
+				return found
+			}
 		}
 		body = rest
 	}
 	return found
+}
+
+// telling reports whether a row's names say anything of what it is: a row
+// without any but its id is as good as none.
+func telling(names map[string]bool) bool {
+	n := len(names)
+	for _, id := range defaultIDs {
+		if names[id] {
+			n--
+		}
+	}
+	return n > 0
 }
 
 // memberNames reads the names of the object in line as far as it goes; nil if

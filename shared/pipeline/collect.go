@@ -49,6 +49,10 @@ func (c *Collect) begin(in Invocation) *collectRun {
 	return &collectRun{run: c.core.begin(in), Collect: c}
 }
 
+// jobUnknown is how long a job that was created may not be found before it is
+// believed that there is none.
+const jobUnknown = 24 * time.Hour
+
 // outputAgain is the delay after which output that is not there yet is looked
 // for again.
 const outputAgain = time.Minute
@@ -63,14 +67,10 @@ func (c *Collect) JobEnded(ctx context.Context, in Invocation, arn, name string)
 		return nil
 	}
 	job, err := r.jobs.Get(ctx, arn)
-	if errors.Is(err, batch.ErrNotFound) {
-		r.note(ctx, "event of an unknown job ignored", id, "job", arn)
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, batch.ErrNotFound) {
 		return fmt.Errorf("read job %s: %w", arn, err)
 	}
-	if !job.Status.Terminal() || job.Name != name {
+	if err != nil || !job.Status.Terminal() || job.Name != name {
 		// Told too early, or not the job it says it is: look later, by id.
 		return r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: id}, outputAgain)
 	}
@@ -126,7 +126,11 @@ func (c *Collect) Collect(ctx context.Context, in Invocation, id string) error {
 		}
 		job, err := r.jobs.Get(ctx, p.JobARN)
 		if errors.Is(err, batch.ErrNotFound) {
-			// Jobs are kept for long; one that is gone has nothing more to say.
+			// A job may take a while until it can be read. Jobs are kept for
+			// long; one that is still not there has nothing more to say.
+			if p.StartedAt != nil && r.clock.Now().Sub(*p.StartedAt) < jobUnknown {
+				continue
+			}
 			job, err = batch.Job{ARN: p.JobARN, Name: p.JobName, Status: batch.Failed, Message: "the job is not known to the service any more"}, nil
 		}
 		if err != nil {
@@ -155,7 +159,7 @@ func (r *collectRun) proceed(ctx context.Context, id string) error {
 	if errors.Is(err, errBusy) {
 		// Its holder may be about to let go without having seen what has
 		// ended just now.
-		return r.later(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: id}, id)
+		return r.later(ctx, r.jobsQueue, DoCollect, id, func(s *Submission) *time.Time { return &s.CollectAt })
 	}
 	if err != nil {
 		return err
@@ -181,22 +185,25 @@ func (r *collectRun) proceed(ctx context.Context, id string) error {
 	if h.State.Terminal() {
 		return r.cleanUp(ctx, id)
 	}
-	if err := h.release(ctx, excused); errors.Is(err, errLost) {
+	now, goOn := r.clock.Now(), false
+	if err := h.release(ctx, excused, func(s *Submission) {
+		// What ended while the lease was held is seen here.
+		if delay == noDelay && s.any(func(p *Part) bool { return p.Status == PartEnded }) {
+			delay = 0
+		}
+		goOn = delay != noDelay && plan(&s.CollectAt, now, now.Add(delay))
+	}); errors.Is(err, errLost) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	return r.wake(ctx, h, delay)
+	return r.wake(ctx, h, goOn, delay)
 }
 
 // wake sends the messages that carry the submission on after its lease was
 // released.
-func (r *collectRun) wake(ctx context.Context, h *hold, delay time.Duration) error {
-	// What ended while the lease was held is not lost: the release saw it.
-	if delay == noDelay && h.any(func(p *Part) bool { return p.Status == PartEnded }) {
-		delay = 0
-	}
-	if delay != noDelay {
+func (r *collectRun) wake(ctx context.Context, h *hold, goOn bool, delay time.Duration) error {
+	if goOn {
 		if err := r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: h.ID}, delay); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 // any two steps never makes a second job.
 func (r *submitRun) create(ctx context.Context, lease *dispatchHold, s *Submission, n, attempt int) (served, time.Duration, error) {
 	name := JobName(r.deployment, s.ID, n, attempt)
+	now := r.clock.Now().UTC()
 	if p := s.part(n, attempt); p.Status == PartCreating {
 		job, err := r.find(ctx, name)
 		if err != nil {
@@ -31,7 +32,7 @@ func (r *submitRun) create(ctx context.Context, lease *dispatchHold, s *Submissi
 			if p == nil || !s.paying() || !p.rise(PartCreating) {
 				return errUnchanged
 			}
-			p.JobName = name
+			p.JobName, p.StartedAt = name, &now
 			return nil
 		})
 		if err != nil {
@@ -160,11 +161,16 @@ func (r *submitRun) anyLive(ctx context.Context, quotaKey string) (bool, error) 
 // refused handles a Create that says no for good, as far as one can know.
 func (r *submitRun) refused(ctx context.Context, s *Submission, n, attempt int, cause error) (served, time.Duration, error) {
 	if errors.Is(cause, batch.ErrAccess) {
+		now := r.clock.Now().UTC()
 		s, err := r.update(ctx, s.ID, func(s *Submission) error {
 			p := s.part(n, attempt)
 			if p == nil || p.Refusals >= maxRefusals {
 				return errUnchanged
 			}
+			if p.RefusedAt != nil && now.Sub(*p.RefusedAt) < refusedApart {
+				return errUnchanged // rounds may come in quick succession
+			}
+			p.RefusedAt = &now
 			p.Refusals++
 			return nil
 		})
@@ -201,6 +207,7 @@ func (r *submitRun) unrunnable(ctx context.Context, id string, n, attempt int, w
 // part that was being created is looked for: its job may exist, and is then
 // stopped and gathered like any other.
 func (r *submitRun) settleStopped(ctx context.Context, s *Submission, pausedAt time.Time) (served, time.Duration, error) {
+	now := r.clock.Now().UTC()
 	var found []*batch.Job
 	var at []*Part
 	for i := range s.Parts {
@@ -212,6 +219,10 @@ func (r *submitRun) settleStopped(ctx context.Context, s *Submission, pausedAt t
 		if err != nil {
 			return served{}, 0, err
 		}
+		if job == nil && p.StartedAt != nil && now.Sub(*p.StartedAt) < lookupLag {
+			// It may have been created and not be found yet.
+			return served{live: liveJobs(s)}, time.Minute, nil
+		}
 		if job != nil {
 			found, at = append(found, job), append(at, p)
 		}
@@ -221,7 +232,6 @@ func (r *submitRun) settleStopped(ctx context.Context, s *Submission, pausedAt t
 			return served{}, 0, err
 		}
 	}
-	now := r.clock.Now().UTC()
 	stopped := s.Stop
 	s, err := r.update(ctx, s.ID, func(s *Submission) error {
 		if s.paying() && !r.overdue(s, pausedAt) {

@@ -31,7 +31,9 @@ type dispatcher struct {
 	// PausedAt is when the deployment was last seen paused: waiting counts
 	// from there at the earliest.
 	PausedAt time.Time `json:"pausedAt,omitzero"`
-	Writer   string    `json:"writer"`
+	// Next is when the next round is due that was asked for by message.
+	Next   time.Time `json:"next,omitzero"`
+	Writer string    `json:"writer"`
 }
 
 const (
@@ -42,6 +44,11 @@ const (
 	// maxRefusals is how often Create may be denied before it is believed:
 	// a fresh deployment's permissions take minutes to spread.
 	maxRefusals = 5
+	// refusedApart lies between two denials that count.
+	refusedApart = time.Minute
+	// lookupLag is how long a job that was created may not be found by its
+	// name.
+	lookupLag = 10 * time.Minute
 	// pauseBetween is the delay after a passing failure.
 	pauseBetween = 30 * time.Second
 )
@@ -82,11 +89,13 @@ func (r *submitRun) dispatch(ctx context.Context, quotaKey string) error {
 			again = pauseBetween
 			r.note(ctx, "dispatch put off", "", "model", quotaKey, "error", err)
 		}
+		now := r.clock.Now()
+		goOn := again > 0 && plan(&lease.doc.Next, now, now.Add(again))
 		released, err := lease.release(ctx)
 		if err != nil {
 			return err
 		}
-		if again > 0 {
+		if goOn {
 			if err := r.send(ctx, r.uploads, Message{Do: DoDispatch, Model: quotaKey}, again); err != nil {
 				return err
 			}
@@ -208,6 +217,9 @@ func (h *dispatchHold) write(ctx context.Context) (landed bool, err error) {
 func (h *dispatchHold) release(ctx context.Context) (bool, error) {
 	mine := h.doc
 	for range tries {
+		// What this round learnt is kept, whatever was read since.
+		h.doc.Live, h.doc.Full, h.doc.FullAt = mine.Live, mine.Full, mine.FullAt
+		h.doc.PausedAt, h.doc.Next = mine.PausedAt, mine.Next
 		h.doc.Owner, h.doc.Until, h.doc.Again = "", time.Time{}, 0
 		landed, err := h.write(ctx)
 		if err != nil {
@@ -223,8 +235,9 @@ func (h *dispatchHold) release(ctx context.Context) (bool, error) {
 			return true, nil // it ran out and is somebody else's now
 		}
 		if h.doc.Again > 0 {
-			// Keep what this round learnt, take the wish as heard.
-			h.doc.Live, h.doc.Full, h.doc.FullAt, h.doc.PausedAt, h.doc.Again = mine.Live, mine.Full, mine.FullAt, mine.PausedAt, 0
+			// Take the wish as heard.
+			h.doc.Live, h.doc.Full, h.doc.FullAt = mine.Live, mine.Full, mine.FullAt
+			h.doc.PausedAt, h.doc.Next, h.doc.Again = mine.PausedAt, mine.Next, 0
 			landed, err := h.write(ctx)
 			if err != nil {
 				return false, err

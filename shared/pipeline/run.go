@@ -258,14 +258,27 @@ func (h *hold) progress(ctx context.Context, f func(*Submission) error) error {
 // release gives the lease back. excused says that the slice got something done
 // or had a reason to wait; otherwise it stays counted as a stall. The version
 // released is in h.Submission: it may hold what others changed meanwhile.
-func (h *hold) release(ctx context.Context, excused bool) error {
+// plan decides, on that version, what message is to follow.
+func (h *hold) release(ctx context.Context, excused bool, plan func(*Submission)) error {
 	return h.change(ctx, func(s *Submission) error {
 		s.Lease = nil
 		if excused {
 			s.Stalls = 0
 		}
+		plan(s)
 		return nil
 	})
+}
+
+// plan reports whether a message must be sent to be there at at: not if one
+// that is due before is under way already. One that never comes is made up for
+// by the tick.
+func plan(due *time.Time, now, at time.Time) bool {
+	if due.After(now) && !due.After(at) {
+		return false
+	}
+	*due = at.UTC()
+	return true
 }
 
 func clone(s *Submission) (*Submission, error) {
@@ -299,8 +312,11 @@ func (r *run) mark(ctx context.Context, id string, m marker) error {
 	return nil
 }
 
+// maxDelay is the longest that a queue holds a message back.
+const maxDelay = 15 * time.Minute
+
 func (r *run) send(ctx context.Context, q Queue, m Message, delay time.Duration) error {
-	if err := q.Send(ctx, m.Encode(), min(max(delay, 0), 15*time.Minute)); err != nil {
+	if err := q.Send(ctx, m.Encode(), min(max(delay, 0), maxDelay)); err != nil {
 		return fmt.Errorf("send %s message: %w", m.Do, err)
 	}
 	return nil

@@ -147,6 +147,10 @@ type Part struct {
 	// Message says why a part did not run or did not end well, in the
 	// service's words.
 	Message string `json:"message,omitempty"`
+	// StartedAt is when the intent to create the job was written.
+	StartedAt *time.Time `json:"startedAt,omitempty"`
+	// RefusedAt is when a refusal was last counted.
+	RefusedAt *time.Time `json:"refusedAt,omitempty"`
 	// Refusals counts permanent-looking refusals of Create that may be a
 	// fresh deployment's permissions still spreading.
 	Refusals int           `json:"refusals,omitempty"`
@@ -207,6 +211,12 @@ type Submission struct {
 	Stalls int `json:"stalls"`
 	// Stop is set by whoever wants the submission stopped.
 	Stop bool `json:"stop"`
+	// ContinueAt and CollectAt are when the messages that carry the submission
+	// on, in each half, are due. While one is under way no second is sent:
+	// else every message that is delivered twice would have its own line of
+	// successors.
+	ContinueAt time.Time `json:"continueAt,omitzero"`
+	CollectAt  time.Time `json:"collectAt,omitzero"`
 	// Looks counts how often settings were looked for in vain.
 	Looks int `json:"looks,omitempty"`
 	// Prepared is true once the whole upload is in parts.

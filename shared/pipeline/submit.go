@@ -206,7 +206,7 @@ func (r *submitRun) proceed(ctx context.Context, id string) error {
 		if r.intake {
 			return nil
 		}
-		return r.later(ctx, r.uploads, Message{Do: DoContinue, Submission: id}, id)
+		return r.later(ctx, r.uploads, DoContinue, id, func(s *Submission) *time.Time { return &s.ContinueAt })
 	}
 	if err != nil {
 		return err
@@ -226,12 +226,15 @@ func (r *submitRun) proceed(ctx context.Context, id string) error {
 		delay, excused = 30*time.Second, true
 		r.note(ctx, "put off", id, "error", err)
 	}
-	if err := h.release(ctx, excused); errors.Is(err, errLost) {
+	now, goOn := r.clock.Now(), false
+	if err := h.release(ctx, excused, func(s *Submission) {
+		goOn = delay != noDelay && s.Ending == nil && plan(&s.ContinueAt, now, now.Add(delay))
+	}); errors.Is(err, errLost) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	return r.wake(ctx, h, delay)
+	return r.wake(ctx, h, goOn, delay)
 }
 
 // noDelay says that nothing is left for Submit to do under the lease.
@@ -277,8 +280,8 @@ func (h *hold) end(ctx context.Context, e Ending) error {
 // wake sends the messages that carry a submission on after its lease was
 // released: to ourselves after delay, to the dispatcher if parts wait for
 // slots, to collect if something has ended.
-func (r *submitRun) wake(ctx context.Context, h *hold, delay time.Duration) error {
-	if h.Ending == nil && delay != noDelay {
+func (r *submitRun) wake(ctx context.Context, h *hold, goOn bool, delay time.Duration) error {
+	if goOn {
 		if err := r.send(ctx, r.uploads, Message{Do: DoContinue, Submission: h.ID}, delay); err != nil {
 			return err
 		}
@@ -315,17 +318,29 @@ func needsSlots(s *Submission) bool {
 	})
 }
 
-// later sends m again when the lease that stands in its way has run out.
-func (r *run) later(ctx context.Context, q Queue, m Message, id string) error {
-	s, _, err := r.load(ctx, id)
-	if err != nil {
+// later has a message come when the lease that stands in its way has run out,
+// unless one comes anyway.
+func (r *run) later(ctx context.Context, q Queue, do, id string, due func(*Submission) *time.Time) error {
+	var delay time.Duration
+	send := false
+	if _, err := r.update(ctx, id, func(s *Submission) error {
+		now := r.clock.Now()
+		delay = time.Second
+		if s.Lease != nil {
+			delay += max(0, s.Lease.Until.Sub(now))
+		}
+		delay = min(delay, maxDelay)
+		if send = plan(due(s), now, now.Add(delay)); !send {
+			return errUnchanged
+		}
+		return nil
+	}); err != nil {
 		return err
 	}
-	delay := time.Second
-	if s.Lease != nil {
-		delay += s.Lease.Until.Sub(r.clock.Now())
+	if !send {
+		return nil
 	}
-	return r.send(ctx, q, m, delay)
+	return r.send(ctx, q, Message{Do: do, Submission: id}, delay)
 }
 
 // Stop stops a submission: what is running is stopped, nothing more starts,
