@@ -206,11 +206,21 @@ func (a *asking) stopNow(ctx context.Context) bool {
 		a.halted = errStopped
 		return true
 	}
-	if paused, err := a.paused(ctx); err == nil && paused {
+	paused := false
+	if err == nil {
+		paused, err = a.paused(ctx)
+	}
+	if paused {
 		a.halted = errPaused
 		return true
 	}
-	if now.Sub(a.told) >= reportEvery && s != nil {
+	if err != nil {
+		// Who cannot see whether to go on does not.
+		a.note(ctx, "asking put off", a.h.ID, "error", err)
+		a.halted = err
+		return true
+	}
+	if now.Sub(a.told) >= reportEvery {
 		a.told = now
 		if err := a.reportAsked(ctx, s, a.n, a.attempt, len(a.have)); err != nil {
 			a.note(ctx, "progress not told", a.h.ID, "error", err)
