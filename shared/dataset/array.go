@@ -5,6 +5,13 @@ import (
 	"io"
 )
 
+var _ = Register(Spec{
+	Format: JSON, Row: "an element of a JSON array, or an object of several lines",
+	Read: "all members, by `prompt_template`",
+	Back: "results.jsonl",
+	New:  func(r io.Reader, at Position, opt Options) (Reader, error) { return newArray(r, at, opt), nil },
+})
+
 // array reads a JSON array of objects, or objects one after the other that
 // take more than a line each.
 //

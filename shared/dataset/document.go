@@ -6,6 +6,13 @@ import (
 	"unicode/utf8"
 )
 
+var _ = Register(Spec{
+	Format: Text, Row: "a whole object: `.txt .md .html`", Endings: []string{".txt", ".md", ".markdown", ".html", ".htm"},
+	Read: "the text, as the prompt or as `{content}`",
+	Back: "results.jsonl with `source`",
+	New:  func(r io.Reader, at Position, opt Options) (Reader, error) { return newDocument(r, at, opt), nil },
+})
+
 // document reads an upload that is one text.
 type document struct {
 	window *window

@@ -1,9 +1,14 @@
 package dataset
 
+import (
+	"io"
+	"slices"
+)
+
 // Format is how the rows of an upload are written.
 type Format string
 
-// The formats.
+// The formats of this package. Others may be registered.
 const (
 	// Native: JSON lines {"recordId"?, "modelInput": {...}}.
 	Native Format = "native"
@@ -24,27 +29,55 @@ const (
 	Text Format = "text"
 )
 
-// Formats are all formats by name, in the order of the documentation.
+// Spec is what there is to know of a format. Each format's file registers one.
+type Spec struct {
+	// Format is its name in a workload's format key.
+	Format Format
+	// Row, Read and Back are for the table in the documentation: what one row
+	// is, what of it is read, and in what shape it comes back.
+	Row, Read, Back string
+	// Endings are the endings of names that tell the format by themselves,
+	// as ".csv".
+	Endings []string
+	// Lines says that a row is one line of JSON.
+	Lines bool
+	// Names reports, of a format with Lines, whether the member names of the
+	// first row tell it. Formats are asked in the order of Formats.
+	Names func(has func(name string) bool) bool
+	// New makes a reader of the upload's decompressed bytes from at.Off on.
+	New func(r io.Reader, at Position, opt Options) (Reader, error)
+}
+
+// Formats are the names of all formats, in the order of the documentation.
 var Formats = []Format{Native, Prompt, OpenAI, Anthropic, JSONL, JSON, CSV, TSV, Text}
+
+// specs are all registered formats.
+var specs = map[Format]Spec{}
+
+// Register adds a format. It is called while package variables are set up, so
+// that a new format is one new file; a name that is taken is replaced.
+func Register(s Spec) Format {
+	specs[s.Format] = s
+	if !slices.Contains(Formats, s.Format) {
+		Formats = append(Formats, s.Format)
+	}
+	return s.Format
+}
+
+// SpecOf is what is known of a format; false where there is none of the name.
+func SpecOf(f Format) (Spec, bool) {
+	s, ok := specs[f]
+	return s, ok
+}
 
 // Known reports whether f is one of Formats.
 func (f Format) Known() bool {
-	for _, known := range Formats {
-		if f == known {
-			return true
-		}
-	}
-	return false
+	_, ok := specs[f]
+	return ok
 }
 
 // Lines reports whether a row of the format is one line of JSON.
-func (f Format) Lines() bool {
-	switch f {
-	case Native, Prompt, OpenAI, Anthropic, JSONL:
-		return true
-	}
-	return false
-}
+func (f Format) Lines() bool { return specs[f].Lines }
 
 // Compression is how the bytes of an upload are packed.
 type Compression string

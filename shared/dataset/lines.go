@@ -4,7 +4,6 @@ import "io"
 
 // lines reads JSON lines.
 type lines struct {
-	format  Format
 	window  *window
 	at      Position
 	limit   int
@@ -13,11 +12,14 @@ type lines struct {
 	row     Row
 	members []member
 	bad     Bad
+	// request finds what the format's rows hold beside their members; nil
+	// where that is all.
+	request func(*Row) *Bad
 }
 
-func newLines(f Format, r io.Reader, at Position, opt Options) *lines {
+func newLines(r io.Reader, at Position, opt Options, request func(*Row) *Bad) *lines {
 	return &lines{
-		format:  f,
+		request: request,
 		window:  newWindow(r, at.Off),
 		at:      at,
 		limit:   opt.maxRow(),
@@ -69,18 +71,8 @@ func (l *lines) look(found line) *Bad {
 	if bad := l.ids.set(&l.row); bad != nil {
 		return bad
 	}
-	if l.format != Native {
+	if l.request == nil {
 		return nil
 	}
-	input, ok := l.row.Lookup("modelInput")
-	switch {
-	case !ok:
-		l.bad = Bad{Code: CodeNoModelInput, Reason: `the row has no "modelInput"`}
-	case input.Raw[0] != '{':
-		l.bad = Bad{Code: CodeNoModelInput, Reason: `"modelInput" is not an object`}
-	default:
-		l.row.ModelInput = input.Raw
-		return nil
-	}
-	return &l.bad
+	return l.request(&l.row)
 }

@@ -50,17 +50,8 @@ func New(f Format, r io.Reader, at Position, opt Options) (Reader, error) {
 		return nil, fmt.Errorf("read rows in format %s: negative position %+v", f, at)
 	}
 	at.Row, at.Line = max(at.Row, 1), max(at.Line, 1)
-	switch f {
-	case Native, Prompt, JSONL:
-		return newLines(f, r, at, opt), nil
-	case JSON:
-		return newArray(r, at, opt), nil
-	case CSV:
-		return newTable(',', r, at, opt)
-	case TSV:
-		return newTable('\t', r, at, opt)
-	case Text:
-		return newDocument(r, at, opt), nil
+	if spec, ok := specs[f]; ok {
+		return spec.New(r, at, opt)
 	}
 	return nil, fmt.Errorf("read rows in format %q: %w", f, ErrFormat)
 }

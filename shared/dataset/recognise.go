@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -38,11 +39,15 @@ var foreign = []struct{ magic, advice string }{
 	{"\xfd7zXZ", "xz is not read; compress with gzip or zstd"},
 }
 
-// extensions are the formats that a name tells alone. JSON lines are told
-// apart by their first rows.
-var extensions = map[string]Format{
-	".csv": CSV, ".tsv": TSV, ".tab": TSV,
-	".txt": Text, ".md": Text, ".markdown": Text, ".html": Text, ".htm": Text,
+// byEnding is the format that a name tells alone. JSON lines are told apart by
+// their first rows.
+func byEnding(ending string) (Format, bool) {
+	for _, f := range Formats {
+		if ending != "" && slices.Contains(specs[f].Endings, ending) {
+			return f, true
+		}
+	}
+	return "", false
 }
 
 // Recognise tells format and compression from the upload's name (key), its
@@ -87,7 +92,7 @@ func Recognise(name string, head []byte, declared Format) (Format, Compression, 
 	if declared != "" {
 		return declared, packed, nil
 	}
-	if f, ok := extensions[ext]; ok {
+	if f, ok := byEnding(ext); ok {
 		return f, packed, nil
 	}
 	switch body[0] {
@@ -214,16 +219,12 @@ func memberNames(line []byte) (names map[string]bool, whole bool) {
 	return names, err == io.EOF
 }
 
+// format is the one whose rows have the first row's names.
 func (a ahead) format() Format {
-	switch {
-	case a.names["modelInput"]:
-		return Native
-	case a.names["custom_id"] && a.names["params"]:
-		return Anthropic
-	case a.names["custom_id"] && a.names["body"]:
-		return OpenAI
-	case a.names["prompt"]:
-		return Prompt
+	for _, f := range Formats {
+		if spec := specs[f]; spec.Lines && spec.Names != nil && spec.Names(func(name string) bool { return a.names[name] }) {
+			return f
+		}
 	}
 	return JSONL
 }

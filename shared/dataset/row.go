@@ -18,6 +18,7 @@ const (
 	CodeNotObject    = "not_object"     // JSON, but no object
 	CodeTooDeep      = "too_deep"       // nested deeper than MaxDepth
 	CodeNoModelInput = "no_model_input" // native row without modelInput, or it is no object
+	CodeNoBody       = "no_body"        // row of another service's batch without its request, or it is no object
 	CodeNoPrompt     = "no_prompt"      // no prompt, or it is no text
 	CodeEmptyPrompt  = "empty_prompt"   // nothing but white space to send
 	CodeIDTooLong    = "id_too_long"    // over MaxID
@@ -67,10 +68,9 @@ type Row struct {
 	// ID is the user's id as a JSON value (string or number), nil if the row
 	// has none.
 	ID []byte
-	// Model is the model that the row itself names, as rows in other
-	// services' formats do.
-	Model string
-	// ModelInput is a native row's modelInput, the bytes as written.
+	// ModelInput is the request that the row itself holds, the bytes as
+	// written: a native row's modelInput, an OpenAI row's body, an Anthropic
+	// row's params.
 	ModelInput []byte
 	// Bad is set on a row that cannot be used.
 	Bad *Bad

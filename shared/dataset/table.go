@@ -7,6 +7,20 @@ import (
 	"unicode/utf8"
 )
 
+var _ = Register(Spec{
+	Format: CSV, Row: "a row of a table with a header", Endings: []string{".csv"},
+	Read: "the columns, by `prompt_template` or `prompt`",
+	Back: "results.jsonl, and results.csv: the columns as written, then ours",
+	New:  func(r io.Reader, at Position, opt Options) (Reader, error) { return newTable(',', r, at, opt) },
+})
+
+var _ = Register(Spec{
+	Format: TSV, Row: "a row of a table with a header, tabs between columns", Endings: []string{".tsv", ".tab"},
+	Read: "the columns, by `prompt_template` or `prompt`",
+	Back: "results.jsonl, and results.csv: the columns as written, then ours",
+	New:  func(r io.Reader, at Position, opt Options) (Reader, error) { return newTable('\t', r, at, opt) },
+})
+
 // table reads CSV and TSV: a header, then rows whose fields may be quoted, a
 // quote within quotes being doubled, line ends within quotes being text.
 //

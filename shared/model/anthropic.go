@@ -3,34 +3,34 @@ package model
 import "github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 
 // Anthropic is the messages shape of Claude models.
-var Anthropic = register(shape{
-	family: "anthropic",
-	owns:   func(provider, _ string) bool { return provider == "anthropic" },
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+var Anthropic = Register(Shape{
+	Family: "anthropic",
+	Owns:   func(provider, _ string) bool { return provider == "anthropic" },
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {
 		case "content":
 			if c.EnterArray() {
-				a.seen = true
+				a.Seen = true
 				for c.Element() {
 					anthropicBlock(a, c)
 				}
 			}
 		case "completion": // the text completions of the first models
 			if q, ok := c.String(); ok {
-				a.seen = true
-				a.addText(q)
+				a.Seen = true
+				a.AddText(q)
 			}
 		case "stop_reason":
-			a.readStop(c)
+			a.ReadStop(c)
 		case "usage":
-			a.readUsage(c, "input_tokens", "output_tokens")
+			a.ReadUsage(c, "input_tokens", "output_tokens")
 		default:
 			return false
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
-		if !a.seen {
+	Finish: func(a *Answer) string {
+		if !a.Seen {
 			return "content is no list"
 		}
 		return ""
@@ -59,13 +59,13 @@ func anthropicBlock(a *Answer, c *cursor.Cursor) {
 	switch string(kind) {
 	case "text", "":
 		if text != nil {
-			a.addText(text)
+			a.AddText(text)
 		}
 	case "thinking":
 		if thinking != nil {
-			a.addReasoning(thinking)
+			a.AddReasoning(thinking)
 		}
 	case "tool_use":
-		a.addTool(c.Since(mark))
+		a.AddTool(c.Since(mark))
 	}
 }

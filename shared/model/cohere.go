@@ -1,28 +1,29 @@
 package model
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 )
 
 // CohereCommand is the shape of Cohere's chat models.
-var CohereCommand = register(shape{
-	family: "cohere-command",
-	owns:   func(_, base string) bool { return strings.HasPrefix(base, "cohere.command") },
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+var CohereCommand = Register(Shape{
+	Family: "cohere-command",
+	Owns:   func(_, base string) bool { return strings.HasPrefix(base, "cohere.command") },
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {
 		case "text":
 			if q, ok := c.String(); ok {
-				a.seen = true
-				a.addText(q)
+				a.Seen = true
+				a.AddText(q)
 			}
 		case "finish_reason":
-			a.readStop(c)
+			a.ReadStop(c)
 		case "tool_calls":
 			if c.EnterArray() {
 				for c.Element() {
-					a.addTool(c.Raw())
+					a.AddTool(c.Raw())
 				}
 			}
 		case "generations": // the text models before Command R
@@ -38,11 +39,11 @@ var CohereCommand = register(shape{
 						switch string(name) {
 						case "text":
 							if q, ok := c.String(); ok {
-								a.seen = true
-								a.addText(q)
+								a.Seen = true
+								a.AddText(q)
 							}
 						case "finish_reason":
-							a.readStop(c)
+							a.ReadStop(c)
 						default:
 							c.Skip()
 						}
@@ -54,8 +55,8 @@ var CohereCommand = register(shape{
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
-		if !a.seen {
+	Finish: func(a *Answer) string {
+		if !a.Seen {
 			return "text is no text"
 		}
 		return ""
@@ -64,10 +65,10 @@ var CohereCommand = register(shape{
 
 // CohereEmbed is the shape of Cohere's embedding models. A record of one text
 // gives its vector, a record of several the list of theirs.
-var CohereEmbed = register(shape{
-	family: "cohere-embed",
-	owns:   func(_, base string) bool { return strings.HasPrefix(base, "cohere.embed") },
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+var CohereEmbed = Register(Shape{
+	Family: "cohere-embed",
+	Owns:   func(_, base string) bool { return strings.HasPrefix(base, "cohere.embed") },
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		if string(name) != "embeddings" {
 			return false
 		}
@@ -93,11 +94,35 @@ var CohereEmbed = register(shape{
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
+	Finish: func(a *Answer) string {
 		a.Stop = EndTurn
 		if a.Embedding == nil {
 			return "embeddings is neither a list nor a map by type"
 		}
 		return ""
+	},
+	Embed: func(dst []byte, base string, q *EmbedQuery) ([]byte, error) {
+		if len(q.Texts) > 96 {
+			return dst, ShapeError("this model embeds at most 96 texts a row")
+		}
+		dst = append(dst, `{"texts":[`...)
+		for i, text := range q.Texts {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(append(append(dst, '"'), text...), '"')
+		}
+		dst = append(dst, ']')
+		if !q.Has("input_type") {
+			dst = append(dst, `,"input_type":"search_document"`...)
+		}
+		if q.Dimensions > 0 {
+			if strings.Contains(base, "-v3") {
+				return dst, ShapeError("this model has no choice of dimensions")
+			}
+			dst = strconv.AppendInt(append(dst, `,"output_dimension":`...), q.Dimensions, 10)
+			return append(q.AppendFields(dst, "texts", "output_dimension"), '}'), nil
+		}
+		return append(q.AppendFields(dst, "texts"), '}'), nil
 	},
 })

@@ -4,11 +4,11 @@ import "github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 
 // converse is the shape of Converse answers, whatever the model. It is chosen
 // by the invocation, never as a family.
-var converse = register(shape{
-	family: "converse",
-	member: converseMember,
-	finish: func(a *Answer) string {
-		if !a.seen {
+var converse = Register(Shape{
+	Family: "converse",
+	Member: converseMember,
+	Finish: func(a *Answer) string {
+		if !a.Seen {
 			return "output.message.content is no list"
 		}
 		return ""
@@ -35,9 +35,9 @@ func converseMember(a *Answer, name []byte, c *cursor.Cursor) bool {
 		}
 		converseMessage(a, c)
 	case "stopReason":
-		a.readStop(c)
+		a.ReadStop(c)
 	case "usage":
-		a.readUsage(c, "inputTokens", "outputTokens")
+		a.ReadUsage(c, "inputTokens", "outputTokens")
 	default:
 		return false
 	}
@@ -55,7 +55,7 @@ func converseMessage(a *Answer, c *cursor.Cursor) {
 			}
 			continue
 		}
-		a.seen = true
+		a.Seen = true
 		for c.Element() {
 			converseBlock(a, c)
 		}
@@ -72,12 +72,12 @@ func converseBlock(a *Answer, c *cursor.Cursor) {
 		switch string(name) {
 		case "text":
 			if q, ok := c.String(); ok {
-				a.addText(q)
+				a.AddText(q)
 			}
 		case "reasoningContent":
 			converseReasoning(a, c)
 		case "toolUse":
-			a.addTool(c.Raw())
+			a.AddTool(c.Raw())
 		default:
 			c.Skip()
 		}
@@ -98,7 +98,7 @@ func converseReasoning(a *Answer, c *cursor.Cursor) {
 		for name, ok := c.Member(); ok; name, ok = c.Member() {
 			if string(name) == "text" {
 				if q, ok := c.String(); ok {
-					a.addReasoning(q)
+					a.AddReasoning(q)
 				}
 			} else {
 				c.Skip()

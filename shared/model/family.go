@@ -12,26 +12,31 @@ import (
 // Family is a shape of native answers.
 type Family string
 
-// shape is one way to read an answer. Each family's file registers one.
-type shape struct {
-	family Family
-	// owns reports whether the base model's native answers have this shape.
-	owns func(provider, base string) bool
-	// member reads the value of one member of modelOutput, or reports false
+// Shape is one way to read an answer. Each family's file registers one.
+type Shape struct {
+	// Family is its name, as a workload's family key gives it.
+	Family Family
+	// Owns reports whether the base model's native answers have this shape.
+	Owns func(provider, base string) bool
+	// Member reads the value of one member of modelOutput, or reports false
 	// and leaves the cursor where it is.
-	member func(a *Answer, name []byte, c *cursor.Cursor) bool
-	// finish says what is wrong with a body that was read whole, if anything.
-	finish func(a *Answer) string
+	Member func(a *Answer, name []byte, c *cursor.Cursor) bool
+	// Finish says what is wrong with a body that was read whole, if anything.
+	Finish func(a *Answer) string
+	// Embed appends the body that asks for the embedding of texts; nil for
+	// families that answer in text. An error is told to whoever set up or
+	// wrote the row.
+	Embed func(dst []byte, base string, q *EmbedQuery) ([]byte, error)
 }
 
 // shapes are all that is known, by the files of this package.
-var shapes = map[Family]*shape{}
+var shapes = map[Family]*Shape{}
 
-// register adds a family. It is called while package variables are set up, so
-// that a new family is one new file.
-func register(s shape) Family {
-	shapes[s.family] = &s
-	return s.family
+// Register adds a family. It is called while package variables are set up, so
+// that a new family is one new file; a name that is taken is replaced.
+func Register(s Shape) Family {
+	shapes[s.Family] = &s
+	return s.Family
 }
 
 // Families lists the known families in order of their names.
@@ -46,10 +51,11 @@ func Families() []Family {
 	return all
 }
 
-// familyOf finds the family of a base model; empty if there is none.
+// familyOf finds the family of a base model, the first by name of those that
+// own it; empty if there is none.
 func familyOf(provider, base string) Family {
-	for f, s := range shapes {
-		if s.owns != nil && s.owns(provider, base) {
+	for _, f := range Families() {
+		if s := shapes[f]; s.Owns != nil && s.Owns(provider, base) {
 			return f
 		}
 	}
@@ -58,7 +64,7 @@ func familyOf(provider, base string) Family {
 
 // Reader reads answers of one shape. It is safe for use by several goroutines;
 // the zero value is not usable.
-type Reader struct{ shape *shape }
+type Reader struct{ shape *Shape }
 
 // NewReader chooses the reader of a record's answer. With Converse the family
 // does not matter. A family that is not known is [batch.ErrInvalid].
@@ -103,19 +109,19 @@ func (r Reader) ReadFrom(a *Answer, c *cursor.Cursor) error {
 		return ShapeError("modelOutput is no object")
 	}
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
-		if !r.shape.member(a, name, c) && !a.failureMember(name, c) {
+		if !r.shape.Member(a, name, c) && !a.failureMember(name, c) {
 			c.Skip()
 		}
 	}
 	if c.Err() != nil || a.Failed {
 		return nil
 	}
-	if wrong := r.shape.finish(a); wrong != "" {
+	if wrong := r.shape.Finish(a); wrong != "" {
 		if a.Failure.Message != "" {
 			a.Failed = true
 			return nil
 		}
-		return ShapeError(fmt.Sprintf("modelOutput is not in the shape of the %s family: %s", r.shape.family, wrong))
+		return ShapeError(fmt.Sprintf("modelOutput is not in the shape of the %s family: %s", r.shape.Family, wrong))
 	}
 	return nil
 }

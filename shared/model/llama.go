@@ -3,29 +3,29 @@ package model
 import "github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 
 // Llama is the shape of Meta's models.
-var Llama = register(shape{
-	family: "llama",
-	owns:   func(provider, _ string) bool { return provider == "meta" },
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+var Llama = Register(Shape{
+	Family: "llama",
+	Owns:   func(provider, _ string) bool { return provider == "meta" },
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {
 		case "generation":
 			if q, ok := c.String(); ok {
-				a.seen = true
-				a.addText(q)
+				a.Seen = true
+				a.AddText(q)
 			}
 		case "stop_reason":
-			a.readStop(c)
+			a.ReadStop(c)
 		case "prompt_token_count":
-			a.readInputTokens(c)
+			a.ReadInputTokens(c)
 		case "generation_token_count":
-			a.readOutputTokens(c)
+			a.ReadOutputTokens(c)
 		default:
 			return false
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
-		if !a.seen {
+	Finish: func(a *Answer) string {
+		if !a.Seen {
 			return "generation is no text"
 		}
 		return ""

@@ -21,10 +21,10 @@ func isMistralPrompt(base string) bool {
 
 // Mistral is the shape of Mistral's older models, which take a prompt. Its
 // chat models answer in the shape of [OpenAI].
-var Mistral = register(shape{
-	family: "mistral",
-	owns:   func(provider, base string) bool { return provider == "mistral" && isMistralPrompt(base) },
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+var Mistral = Register(Shape{
+	Family: "mistral",
+	Owns:   func(provider, base string) bool { return provider == "mistral" && isMistralPrompt(base) },
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		if string(name) != "outputs" {
 			return false
 		}
@@ -40,11 +40,11 @@ var Mistral = register(shape{
 					switch string(name) {
 					case "text":
 						if q, ok := c.String(); ok {
-							a.seen = true
-							a.addText(q)
+							a.Seen = true
+							a.AddText(q)
 						}
 					case "stop_reason":
-						a.readStop(c)
+						a.ReadStop(c)
 					default:
 						c.Skip()
 					}
@@ -53,8 +53,8 @@ var Mistral = register(shape{
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
-		if !a.seen {
+	Finish: func(a *Answer) string {
+		if !a.Seen {
 			return "outputs holds no text"
 		}
 		return ""

@@ -15,12 +15,12 @@ var openAIProviders = map[string]bool{
 
 // OpenAI is the shape of chat completions, which most newer providers have, and
 // of text completions (DeepSeek R1).
-var OpenAI = register(shape{
-	family: "openai",
-	owns: func(provider, base string) bool {
+var OpenAI = Register(Shape{
+	Family: "openai",
+	Owns: func(provider, base string) bool {
 		return openAIProviders[provider] || provider == "mistral" && !isMistralPrompt(base)
 	},
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {
 		case "choices":
 			if c.EnterArray() {
@@ -33,14 +33,14 @@ var OpenAI = register(shape{
 				}
 			}
 		case "usage":
-			a.readUsage(c, "prompt_tokens", "completion_tokens")
+			a.ReadUsage(c, "prompt_tokens", "completion_tokens")
 		default:
 			return false
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
-		if !a.seen {
+	Finish: func(a *Answer) string {
+		if !a.Seen {
 			return "choices holds neither message nor text"
 		}
 		if a.refused {
@@ -61,13 +61,13 @@ func openAIChoice(a *Answer, c *cursor.Cursor) {
 			openAIMessage(a, c)
 		case "text":
 			if q, ok := c.String(); ok {
-				a.seen = true
-				a.addText(q)
+				a.Seen = true
+				a.AddText(q)
 			}
 		case "finish_reason", "stop_reason":
 			// Models differ in which they fill; the other may be null.
 			if c.Kind() == '"' {
-				a.readStop(c)
+				a.ReadStop(c)
 			} else {
 				c.Skip()
 			}
@@ -81,14 +81,14 @@ func openAIMessage(a *Answer, c *cursor.Cursor) {
 	if !c.EnterObject() {
 		return
 	}
-	a.seen = true
+	a.Seen = true
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
 		switch string(name) {
 		case "content":
 			switch c.Kind() {
 			case '"':
 				q, _ := c.String()
-				a.addText(q)
+				a.AddText(q)
 			case '[':
 				c.EnterArray()
 				for c.Element() {
@@ -99,17 +99,17 @@ func openAIMessage(a *Answer, c *cursor.Cursor) {
 			}
 		case "refusal":
 			if q, ok := c.String(); ok && len(q) > 0 {
-				a.addText(q)
+				a.AddText(q)
 				a.refused = true
 			}
 		case "reasoning_content", "reasoning":
 			if q, ok := c.String(); ok && len(a.Reasoning) == 0 {
-				a.addReasoning(q)
+				a.AddReasoning(q)
 			}
 		case "tool_calls":
 			if c.EnterArray() {
 				for c.Element() {
-					a.addTool(c.Raw())
+					a.AddTool(c.Raw())
 				}
 			}
 		default:
@@ -128,7 +128,7 @@ func openAIPart(a *Answer, c *cursor.Cursor) {
 			continue
 		}
 		if q, ok := c.String(); ok {
-			a.addText(q)
+			a.AddText(q)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func (a *Answer) splitReasoning() {
 	if bytes.HasPrefix(a.Text, []byte(open)) {
 		if i := bytes.Index(a.Text, []byte(closing)); i >= 0 {
 			reasoning, rest := a.Text[len(open):i], a.Text[i+len(closing):]
-			a.addReasoning(reasoning)
+			a.AddReasoning(reasoning)
 			a.Text = rest
 			return
 		}
@@ -157,6 +157,6 @@ func (a *Answer) splitReasoning() {
 	if !ok {
 		return
 	}
-	a.addReasoning(cursor.AppendQuoted(nil, reasoning))
+	a.AddReasoning(cursor.AppendQuoted(nil, reasoning))
 	a.Text = cursor.AppendQuoted(nil, rest)
 }

@@ -45,8 +45,10 @@ type Answer struct {
 	Failed  bool
 	Failure Failure
 
-	// seen is set by the member that an answer of the family cannot lack.
-	seen bool
+	// Seen is set by the member that an answer of the family cannot lack, for
+	// the family's own use.
+	Seen bool
+
 	// refused overrides the stop reason.
 	refused                     bool
 	textBuf, reasonBuf, toolBuf []byte
@@ -67,7 +69,7 @@ func (a *Answer) Reset() {
 func (a *Answer) Output() string { return cursor.Unquote(a.Text) }
 
 // addText appends a text block. A single block is kept where it stands.
-func (a *Answer) addText(quoted []byte) {
+func (a *Answer) AddText(quoted []byte) {
 	if len(a.Text) == 0 {
 		a.Text = quoted
 		return
@@ -79,7 +81,8 @@ func (a *Answer) addText(quoted []byte) {
 	a.Text = a.textBuf
 }
 
-func (a *Answer) addReasoning(quoted []byte) {
+// AddReasoning appends a block of reasoning.
+func (a *Answer) AddReasoning(quoted []byte) {
 	if len(a.Reasoning) == 0 {
 		a.Reasoning = quoted
 		return
@@ -91,7 +94,8 @@ func (a *Answer) addReasoning(quoted []byte) {
 	a.Reasoning = a.reasonBuf
 }
 
-func (a *Answer) addTool(raw []byte) {
+// AddTool appends a tool's call, a JSON value.
+func (a *Answer) AddTool(raw []byte) {
 	if len(a.ToolUse) == 0 {
 		a.ToolUse = raw
 		return
@@ -104,36 +108,38 @@ func (a *Answer) addTool(raw []byte) {
 }
 
 // readStop reads a stop reason; null counts as none.
-func (a *Answer) readStop(c *cursor.Cursor) {
+func (a *Answer) ReadStop(c *cursor.Cursor) {
 	if q, ok := c.String(); ok {
 		a.ModelStop = q
 		a.Stop = normalStop(q)
 	}
 }
 
-func (a *Answer) readInputTokens(c *cursor.Cursor) {
+// ReadInputTokens reads the count of input tokens at the cursor.
+func (a *Answer) ReadInputTokens(c *cursor.Cursor) {
 	if n, ok := c.Int(); ok {
 		a.InputTokens, a.HasInputTokens = n, true
 	}
 }
 
-func (a *Answer) readOutputTokens(c *cursor.Cursor) {
+// ReadOutputTokens reads the count of output tokens at the cursor.
+func (a *Answer) ReadOutputTokens(c *cursor.Cursor) {
 	if n, ok := c.Int(); ok {
 		a.OutputTokens, a.HasOutputTokens = n, true
 	}
 }
 
 // readUsage reads a usage object by the family's names for the two counts.
-func (a *Answer) readUsage(c *cursor.Cursor, in, out string) {
+func (a *Answer) ReadUsage(c *cursor.Cursor, in, out string) {
 	if !c.EnterObject() {
 		return
 	}
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
 		switch string(name) {
 		case in:
-			a.readInputTokens(c)
+			a.ReadInputTokens(c)
 		case out:
-			a.readOutputTokens(c)
+			a.ReadOutputTokens(c)
 		default:
 			c.Skip()
 		}

@@ -7,12 +7,12 @@ import (
 )
 
 // TitanText is the shape of Titan's text models.
-var TitanText = register(shape{
-	family: "titan-text",
-	owns: func(_, base string) bool {
+var TitanText = Register(Shape{
+	Family: "titan-text",
+	Owns: func(_, base string) bool {
 		return strings.HasPrefix(base, "amazon.titan-text") || strings.HasPrefix(base, "amazon.titan-tg1")
 	},
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {
 		case "results":
 			if c.EnterArray() {
@@ -25,14 +25,14 @@ var TitanText = register(shape{
 				}
 			}
 		case "inputTextTokenCount":
-			a.readInputTokens(c)
+			a.ReadInputTokens(c)
 		default:
 			return false
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
-		if !a.seen {
+	Finish: func(a *Answer) string {
+		if !a.Seen {
 			return "results holds no outputText"
 		}
 		return ""
@@ -47,13 +47,13 @@ func titanResult(a *Answer, c *cursor.Cursor) {
 		switch string(name) {
 		case "outputText":
 			if q, ok := c.String(); ok {
-				a.seen = true
-				a.addText(q)
+				a.Seen = true
+				a.AddText(q)
 			}
 		case "completionReason":
-			a.readStop(c)
+			a.ReadStop(c)
 		case "tokenCount":
-			a.readOutputTokens(c)
+			a.ReadOutputTokens(c)
 		default:
 			c.Skip()
 		}

@@ -1,46 +1,92 @@
 package model
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 )
 
-// TitanEmbed is the shape of the Titan and Nova embedding models.
-var TitanEmbed = register(shape{
-	family: "titan-embed",
-	owns: func(provider, base string) bool {
+// TitanEmbed is the shape of the Titan and Nova embedding models. A record asks
+// for one text's vector.
+var TitanEmbed = Register(Shape{
+	Family: "titan-embed",
+	Owns: func(provider, base string) bool {
 		return strings.HasPrefix(base, "amazon.titan-embed") ||
 			provider == "amazon" && strings.HasPrefix(base, "amazon.nova") && strings.Contains(base, "embed")
 	},
-	member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
+	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {
 		case "embedding":
 			if c.Kind() == '[' {
-				a.Embedding, a.seen = c.Raw(), true
+				a.Embedding, a.Seen = c.Raw(), true
 			} else {
 				c.Skip()
 			}
 		case "embeddingsByType", "embeddings":
 			// All the model gives where only another type than float was
 			// asked for; beside embedding it repeats it.
-			if k := c.Kind(); (k == '{' || k == '[') && !a.seen {
+			if k := c.Kind(); (k == '{' || k == '[') && !a.Seen {
 				a.Embedding = c.Raw()
 			} else {
 				c.Skip()
 			}
 		case "inputTextTokenCount":
-			a.readInputTokens(c)
+			a.ReadInputTokens(c)
 		default:
 			return false
 		}
 		return true
 	},
-	finish: func(a *Answer) string {
+	Finish: func(a *Answer) string {
 		a.Stop = EndTurn
 		if a.Embedding == nil {
 			return "there is neither embedding nor embeddingsByType"
 		}
 		return ""
 	},
+	Embed: func(dst []byte, base string, q *EmbedQuery) ([]byte, error) {
+		if len(q.Texts) != 1 {
+			return dst, ShapeError("this model embeds one text a row; write each text as a row of its own")
+		}
+		switch {
+		case strings.Contains(base, "nova"):
+			return novaEmbed(dst, q)
+		case strings.Contains(base, "embed-image"):
+			dst = q.appendText(append(dst, `{"inputText":`...))
+			if q.Dimensions > 0 {
+				dst = strconv.AppendInt(append(dst, `,"embeddingConfig":{"outputEmbeddingLength":`...), q.Dimensions, 10)
+				dst = append(dst, '}')
+				return append(q.AppendFields(dst, "inputText", "embeddingConfig"), '}'), nil
+			}
+			return append(q.AppendFields(dst, "inputText"), '}'), nil
+		case strings.Contains(base, "embed-text-v1"), strings.Contains(base, "embed-g1"):
+			if q.Dimensions > 0 {
+				return dst, ShapeError("this model has no choice of dimensions")
+			}
+		}
+		dst = q.appendText(append(dst, `{"inputText":`...))
+		if q.Dimensions > 0 {
+			dst = strconv.AppendInt(append(dst, `,"dimensions":`...), q.Dimensions, 10)
+			return append(q.AppendFields(dst, "inputText", "dimensions"), '}'), nil
+		}
+		return append(q.AppendFields(dst, "inputText"), '}'), nil
+	},
 })
+
+// novaEmbed asks Nova for the vector of a text. Further fields stand beside the
+// text, as embeddingPurpose and embeddingDimension do.
+func novaEmbed(dst []byte, q *EmbedQuery) ([]byte, error) {
+	dst = append(dst, `{"schemaVersion":"nova-multimodal-embed-v1","taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"text":{"truncationMode":"END","value":`...)
+	dst = append(q.appendText(dst), '}')
+	if !q.Has("embeddingPurpose") {
+		dst = append(dst, `,"embeddingPurpose":"GENERIC_INDEX"`...)
+	}
+	if q.Dimensions > 0 {
+		dst = strconv.AppendInt(append(dst, `,"embeddingDimension":`...), q.Dimensions, 10)
+		dst = q.AppendFields(dst, "text", "embeddingDimension")
+	} else {
+		dst = q.AppendFields(dst, "text")
+	}
+	return append(dst, '}', '}'), nil
+}
