@@ -33,6 +33,9 @@ func all(m *testing.M) (code int) {
 		return fail(err)
 	}
 	defer func() {
+		if *keep {
+			return
+		}
 		if err := os.RemoveAll(dir); err != nil {
 			code = fail(err)
 		}

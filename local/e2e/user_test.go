@@ -40,11 +40,21 @@ type user struct {
 	bedrock *bedrock.Client
 	input   string
 	output  string
-	done    chan struct{}
+	*inbox
+}
 
+// inbox holds the notices that came.
+type inbox struct {
 	mu      sync.Mutex
 	notices []notice
 	failure error
+}
+
+// in is the user in the hands of a subtest.
+func (u *user) in(t *testing.T) *user {
+	v := *u
+	v.t = t
+	return &v
 }
 
 // begin starts services and a user of theirs.
@@ -56,16 +66,17 @@ func begin(t *testing.T, s setup) *user {
 		Credentials: credentials.NewStaticCredentialsProvider(w.env["AWS_ACCESS_KEY_ID"], w.env["AWS_SECRET_ACCESS_KEY"], ""),
 	}
 	u := &user{
-		services: w, t: t, input: w.env["BB_INPUT_BUCKET"], output: w.env["BB_OUTPUT_BUCKET"], done: make(chan struct{}),
+		services: w, t: t, input: w.env["BB_INPUT_BUCKET"], output: w.env["BB_OUTPUT_BUCKET"], inbox: &inbox{},
 		s3: s3.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg), bedrock: bedrock.NewFromConfig(cfg),
 	}
 	queue := u.subscribe("notices", "")
 	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
 	go func() {
-		defer close(u.done)
+		defer close(done)
 		u.listen(ctx, queue)
 	}()
-	t.Cleanup(func() { stop(); <-u.done })
+	t.Cleanup(func() { stop(); <-done })
 	return u
 }
 
