@@ -144,11 +144,11 @@ func (r *submitRun) takeDispatch(ctx context.Context, quotaKey string) (*dispatc
 		if h.doc.Version > StateVersion {
 			return nil, fmt.Errorf("dispatcher of %s: %w", quotaKey, ErrNewer)
 		}
-		held := h.doc.Owner != "" && h.doc.Owner != r.in.ID && r.clock.Now().Before(h.doc.Until)
+		held := h.doc.Owner != "" && h.doc.Owner != r.in.owner() && r.clock.Now().Before(h.doc.Until)
 		if held {
 			h.doc.Again++
 		} else {
-			h.doc.Owner, h.doc.Until, h.doc.Again = r.in.ID, r.in.Deadline.Add(leaseGrace).UTC(), 0
+			h.doc.Owner, h.doc.Until, h.doc.Again = r.in.owner(), r.in.Deadline.Add(leaseGrace).UTC(), 0
 		}
 		landed, err := h.write(ctx)
 		if err != nil {
@@ -231,7 +231,7 @@ func (h *dispatchHold) release(ctx context.Context) (bool, error) {
 		if err := h.read(ctx); err != nil {
 			return false, err
 		}
-		if h.doc.Owner != h.in.ID {
+		if h.doc.Owner != h.in.owner() {
 			return true, nil // it ran out and is somebody else's now
 		}
 		if h.doc.Again > 0 {
@@ -411,6 +411,9 @@ func (r *submitRun) serve(ctx context.Context, lease *dispatchHold, id string, p
 		}
 	}
 	if paused {
+		return served{live: liveJobs(s)}, 0, nil
+	}
+	if r.maxJobs > 0 && p.Status != PartCreating && liveJobs(s) >= r.maxJobs {
 		return served{live: liveJobs(s)}, 0, nil
 	}
 	return r.create(ctx, lease, s, p.N, p.Attempt)

@@ -57,6 +57,17 @@ type Event struct {
 type Invocation struct {
 	ID       string
 	Deadline time.Time
+	// Owner is the name that leases are taken under, if not ID: one that
+	// invocations share of which each begins after the one before has ended
+	// for certain, so that none waits for the lease of its dead predecessor.
+	Owner string
+}
+
+func (in Invocation) owner() string {
+	if in.Owner != "" {
+		return in.Owner
+	}
+	return in.ID
 }
 
 // InputBucket is what the pipeline reads of the users' bucket; it never

@@ -95,6 +95,9 @@ func (r *run) load(ctx context.Context, id string) (*Submission, string, error) 
 func (r *run) store(ctx context.Context, s *Submission, cond batch.Condition) (etag string, landed bool, err error) {
 	s.UpdatedAt = r.clock.Now().UTC()
 	s.Writer = r.writer()
+	if s.Ending != nil && s.Ending.At.IsZero() {
+		s.Ending.At = s.UpdatedAt
+	}
 	body, err := encodeState(s)
 	if err != nil {
 		return "", false, err
@@ -116,6 +119,13 @@ func (r *run) store(ctx context.Context, s *Submission, cond batch.Condition) (e
 		return "", false, again
 	}
 	return "", false, fmt.Errorf("write submission %s: %w", s.ID, err)
+}
+
+// leaveToNewer drops a message about a submission that newer code has changed:
+// a tick's message comes again as long as the submission is open.
+func (r *run) leaveToNewer(ctx context.Context, id string) error {
+	r.note(ctx, "left to newer code", id)
+	return nil
 }
 
 // tries bounds how often a conditional write is begun again.
@@ -172,10 +182,10 @@ func (r *run) take(ctx context.Context, id string) (*hold, error) {
 			return nil, nil
 		}
 		now := r.clock.Now()
-		if s.Lease != nil && s.Lease.Owner != r.in.ID && now.Before(s.Lease.Until) {
+		if s.Lease != nil && s.Lease.Owner != r.in.owner() && now.Before(s.Lease.Until) {
 			return nil, fmt.Errorf("submission %s: %w", id, errBusy)
 		}
-		r.lease(s)
+		r.lease(s, now)
 		etag, landed, err := r.store(ctx, s, batch.Condition{IfMatch: etag})
 		if landed {
 			return &hold{run: r, Submission: s, etag: etag}, nil
@@ -190,13 +200,40 @@ func (r *run) take(ctx context.Context, id string) (*hold, error) {
 
 // lease writes this invocation's lease into s and counts a stall, which the
 // first thing stored takes back.
-func (r *run) lease(s *Submission) {
-	s.Lease = &Lease{Owner: r.in.ID, Until: r.in.Deadline.Add(leaseGrace).UTC()}
+func (r *run) lease(s *Submission, now time.Time) {
+	s.Lease = &Lease{Owner: r.in.owner(), Until: r.in.Deadline.Add(leaseGrace).UTC()}
 	s.Stalls++
 	if s.Stalls > maxStalls && s.Ending == nil {
 		s.Ending = &Ending{State: FailedEnd, Reason: fmt.Sprintf("given up: %d attempts in a row ended without getting on; the functions' logs say why", maxStalls)}
 		s.Stalls = 0
 	}
+	if s.Stalls > maxStalls && s.Ending != nil && now.Sub(s.Ending.At) > r.settings.MaxWait.Std() && s.abandon(now.UTC()) {
+		s.Stalls = 0
+	}
+}
+
+// abandon gives up the first thing that stands in the way of a given-up
+// submission's end and cannot be done either: what nobody mended in days. It
+// reports whether there was one.
+func (s *Submission) abandon(now time.Time) bool {
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		switch {
+		case p.How == OnDemand && p.Status == PartRunning:
+			p.rise(PartEnded)
+			p.EndedAt, p.JobStatus = &now, batch.Stopped
+		case p.Status == PartEnded:
+			p.rise(PartCollected)
+			p.Message = "its answers could not be gathered; the functions' logs say why"
+		case s.Prepared && p.Attempt == 1 && p.Counts != nil && p.Final == nil && !s.any(func(q *Part) bool { return q.Status != PartCollected }):
+			p.Counts = nil
+			p.Message = "its answers could not be merged; the functions' logs say why"
+		default:
+			continue
+		}
+		return true
+	}
+	return false
 }
 
 // errLost: the lease has gone to somebody else.
@@ -212,7 +249,7 @@ func (h *hold) change(ctx context.Context, f func(*Submission) error) error {
 			if err != nil {
 				return err
 			}
-			if s.State.Terminal() || s.Lease == nil || s.Lease.Owner != h.in.ID {
+			if s.State.Terminal() || s.Lease == nil || s.Lease.Owner != h.in.owner() {
 				return fmt.Errorf("submission %s: %w", h.ID, errLost)
 			}
 			h.Submission, h.etag = s, etag

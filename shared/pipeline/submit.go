@@ -24,6 +24,7 @@ type Submit struct {
 	bucket  string // the output bucket's name, for the jobs' URIs
 	base    workload.Workload
 	tempDir string
+	maxJobs int
 
 	// What an invocation may know from an earlier one of the same process,
 	// to spare requests; nothing depends on it.
@@ -40,6 +41,9 @@ type Options struct {
 	JobRole      string // ARN; Submit only
 	// Workload is the deployment's default workload.
 	Workload workload.Workload
+	// MaxJobs is the most jobs that one submission has live at once; 0: as
+	// many as there are slots.
+	MaxJobs int
 	// TempDir is a private folder for what does not fit memory.
 	TempDir  string
 	Input    InputBucket
@@ -62,6 +66,7 @@ func NewSubmit(o Options, jobs batch.Jobs, model batch.Model) *Submit {
 	return &Submit{
 		core: o.core(), jobs: jobs, model: model, jobRole: o.JobRole,
 		bucket: o.OutputBucket, base: o.Workload, tempDir: o.TempDir,
+		maxJobs: o.MaxJobs,
 	}
 }
 
@@ -171,6 +176,9 @@ func (s *Submit) Continue(ctx context.Context, in Invocation, id string) error {
 	if errors.Is(err, batch.ErrNotFound) {
 		return r.reopen(ctx, id)
 	}
+	if errors.Is(err, ErrNewer) {
+		return r.leaveToNewer(ctx, id)
+	}
 	if err != nil {
 		return err
 	}
@@ -228,7 +236,7 @@ func (r *submitRun) proceed(ctx context.Context, id string) error {
 	}
 	now, goOn := r.clock.Now(), false
 	if err := h.release(ctx, excused, func(s *Submission) {
-		goOn = delay != noDelay && s.Ending == nil && plan(&s.ContinueAt, now, now.Add(delay))
+		goOn = delay != noDelay && plan(&s.ContinueAt, now, now.Add(delay))
 	}); errors.Is(err, errLost) {
 		return nil
 	} else if err != nil {
@@ -243,8 +251,11 @@ const noDelay = time.Duration(-1)
 // steps works until the slice is over or nothing is left to do under the
 // lease. delay is after how long it goes on; noDelay if it need not.
 func (r *submitRun) steps(ctx context.Context, h *hold) (delay time.Duration, excused bool, err error) {
-	if h.Ending != nil || h.State == Collecting {
+	if h.State == Collecting || h.Ending != nil && !h.Prepared {
 		return noDelay, true, nil
+	}
+	if h.Ending != nil {
+		return r.onDemand(ctx, h) // asks no more, and ends what was being asked
 	}
 	if h.ModelID == "" {
 		delay, err := r.resolve(ctx, h)
@@ -286,8 +297,8 @@ func (r *submitRun) wake(ctx context.Context, h *hold, goOn bool, delay time.Dur
 			return err
 		}
 	}
-	// On a tick collect is woken in any case: a job may have ended unheard.
-	if needsCollect(h.Submission) || !r.intake && h.State == Running {
+	// On a tick collect is woken for every live job: it may have ended unheard.
+	if needsCollect(h.Submission) || !r.intake && liveJobs(h.Submission) > 0 {
 		if err := r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: h.ID}, 0); err != nil {
 			return err
 		}
