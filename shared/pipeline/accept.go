@@ -22,8 +22,6 @@ const (
 	// a model is rejected, and lookAgain the time between.
 	maxLooks  = 3
 	lookAgain = 30 * time.Second
-	// headBytes is how much of an upload is looked at to recognise it.
-	headBytes = 64 << 10
 )
 
 func (r *run) marked(ctx context.Context, id string) (marker, error) {
@@ -119,6 +117,9 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if _, err := prompt.NewRenderer(w, asked); err != nil {
 		return noDelay, reject("%v", err)
 	}
+	if q := r.quota(w, id.QuotaKey()); q.MaxRecords < 2*q.MinRecords {
+		return noDelay, h.reject(ctx, "quotas: with at least %d records a job, the deployment's limit of %d is less than two jobs' worth; lower quotas.min_records", q.MinRecords, q.MaxRecords)
+	}
 	how := prompt.Invocation(w, format)
 	if _, err := model.NewReader(how, familyOf(w, id)); err != nil {
 		return noDelay, reject("%v", err)
@@ -195,7 +196,7 @@ func (r *submitRun) superseded(ctx context.Context, h *hold) (bool, error) {
 }
 
 func (r *run) head(ctx context.Context, u Upload) ([]byte, error) {
-	body, err := r.input.Open(ctx, u.Key, version(u), 0, min(u.Size, headBytes))
+	body, err := r.input.Open(ctx, u.Key, version(u), 0, min(u.Size, dataset.HeadSize))
 	if err != nil {
 		return nil, fmt.Errorf("read upload %s: %w", u.Key, err)
 	}

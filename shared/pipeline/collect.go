@@ -116,6 +116,9 @@ func (c *Collect) Collect(ctx context.Context, in Invocation, id string) error {
 		r.note(ctx, "unknown submission", id, "do", DoCollect)
 		return nil
 	}
+	if errors.Is(err, ErrNewer) {
+		return r.leaveToNewer(ctx, id)
+	}
 	if err != nil {
 		return err
 	}
@@ -325,7 +328,8 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 	if err != nil {
 		return noDelay, fmt.Errorf("gather part %d of submission %s: %w", n, h.ID, err)
 	}
-	if wait && p.Reported != nil && tally.Lines() < p.Reported.Processed {
+	// Further lines of one record do not stand for those of another.
+	if wait && p.Reported != nil && tally.Answered+tally.Failed+tally.Unreadable < p.Reported.Processed {
 		return outputAgain, nil
 	}
 	wrote, err := results.Commit()

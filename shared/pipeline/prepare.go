@@ -16,6 +16,10 @@ import (
 // maxRows is the highest row number that a recordId of ten digits can tell.
 const maxRows = 9_999_999_999
 
+// unpacked is how many times its packed limit a compressed upload may have once
+// unpacked: text packs to a tenth, a bomb to a thousandth.
+const unpacked = 20
+
 // lookEvery is after how many rows prepare looks at the time.
 const lookEvery = 1024
 
@@ -69,7 +73,6 @@ func (r *run) quota(w workload.Workload, quotaKey string) part.Quota {
 			out.MaxBytes = min(out.MaxBytes, *v)
 		}
 	}
-	out.MaxRecords = max(out.MaxRecords, 2*out.MinRecords)
 	return out
 }
 
@@ -123,9 +126,12 @@ func (p *preparing) read(ctx context.Context) error {
 	defer body.Close()
 	var source io.Reader = body
 	if p.whole() {
-		packed, err := dataset.Decompress(body, p.h.Compression, 0)
-		if err != nil {
+		packed, err := dataset.Decompress(body, p.h.Compression, unpacked*p.settings.MaxCompressedBytes)
+		if errors.Is(err, dataset.ErrCorrupt) || errors.Is(err, dataset.ErrTooLarge) {
 			return refusal(err.Error())
+		}
+		if err != nil {
+			return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
 		}
 		defer packed.Close()
 		source = packed
@@ -135,6 +141,17 @@ func (p *preparing) read(ctx context.Context) error {
 		defer p.rows.Abort()
 	}
 	rows, err := dataset.New(p.h.Format, source, p.at, dataset.Options{IDColumn: p.w.IDColumn})
+	if err != nil {
+		return refusal(err.Error())
+	}
+	columns, err := dataset.Columns(rows)
+	if columns != nil && err == nil { // rows of other formats have none in common
+		err = renderer.CheckColumns(columns)
+	} else if err == io.EOF {
+		err = nil // it holds no rows, and is told so when they are counted
+	} else if err != nil && !errors.Is(err, dataset.ErrHeader) {
+		return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+	}
 	if err != nil {
 		return refusal(err.Error())
 	}
@@ -188,7 +205,7 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 			if errors.Is(err, dataset.ErrHeader) && from.n != part.NoSource {
 				return err
 			}
-			if errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrTooLarge) {
+			if errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrTooLarge) || errors.Is(err, dataset.ErrCorrupt) {
 				return refusal(err.Error())
 			}
 			return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)

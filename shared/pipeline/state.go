@@ -186,8 +186,9 @@ type Checkpoint struct {
 
 // Ending is a decided end whose notice has not been published yet.
 type Ending struct {
-	State  State  `json:"state"`
-	Reason string `json:"reason,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+	State  State     `json:"state"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Submission is submission.json: our account of one upload.

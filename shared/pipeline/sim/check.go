@@ -303,8 +303,12 @@ func (s *sim) tooFew(a *account, attempt int) bool {
 	}
 	count := 0
 	for _, r := range a.upload.rows {
-		if s.ledger.worth(a, attempt, r.recordID()) != no && (a.jobs[attempt][r.recordID()] != "") {
+		switch worth := s.ledger.worth(a, attempt, r.recordID()); {
+		case a.jobs[attempt][r.recordID()] == "":
+		case worth == yes:
 			count++
+		case worth == unknown:
+			return true
 		}
 	}
 	return count < minRecords+3 // parts by bytes may leave a rest

@@ -63,7 +63,8 @@ func (s *sim) start() {
 		s.fault("%s became a dead letter", id)
 		return
 	}
-	if s.chance(s.w.repeat) {
+	if s.repeats < 15 && s.chance(s.w.repeat) {
+		s.repeats++
 		delay := pick(s.rnd, 0, 0, time.Second, s.between(0, time.Hour))
 		s.fault("%s is delivered twice, again after %v", id, delay)
 		queue.Repeat(id, delay)

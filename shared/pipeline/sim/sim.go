@@ -23,7 +23,7 @@ const (
 	grace = 25 * time.Second
 	// maxCalls is more than the worst schedule needs; who calls oftener goes
 	// round in circles.
-	maxCalls = 15_000
+	maxCalls = 30_000
 	// patience is how long after the storm everything must have ended.
 	patience = 30 * 24 * time.Hour
 )
@@ -83,6 +83,7 @@ type sim struct {
 	alive   []*invocation
 	count   int         // invocations so far
 	running *invocation // whoever has the baton
+	repeats int         // messages delivered twice
 	baton   chan struct{}
 	calls   map[string]int
 
