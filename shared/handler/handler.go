@@ -71,6 +71,7 @@ func (q *queue) message(ctx context.Context, in pipeline.Invocation, body []byte
 	var errs []error
 	for n, one := range m.split() {
 		call := in
+		call.Due = one.own.Due
 		if n > 0 {
 			call.ID = fmt.Sprintf("%s.%d", in.ID, n)
 		}

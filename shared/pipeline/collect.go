@@ -194,7 +194,7 @@ func (r *collectRun) proceed(ctx context.Context, id string) error {
 		if delay == noDelay && s.any(func(p *Part) bool { return p.Status == PartEnded }) {
 			delay = 0
 		}
-		goOn = delay != noDelay && plan(&s.CollectAt, now, now.Add(delay))
+		goOn = delay != noDelay && r.plan(&s.CollectAt, now, now.Add(delay))
 	}); errors.Is(err, errLost) {
 		return nil
 	} else if err != nil {
@@ -207,7 +207,7 @@ func (r *collectRun) proceed(ctx context.Context, id string) error {
 // released.
 func (r *collectRun) wake(ctx context.Context, h *hold, goOn bool, delay time.Duration) error {
 	if goOn {
-		if err := r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: h.ID}, delay); err != nil {
+		if err := r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: h.ID, Due: h.CollectAt}, delay); err != nil {
 			return err
 		}
 	}

@@ -90,13 +90,14 @@ func (r *submitRun) dispatch(ctx context.Context, quotaKey string) error {
 			r.note(ctx, "dispatch put off", "", "model", quotaKey, "error", err)
 		}
 		now := r.clock.Now()
-		goOn := again > 0 && plan(&lease.doc.Next, now, now.Add(again))
+		goOn := again > 0 && r.plan(&lease.doc.Next, now, now.Add(again))
+		due := lease.doc.Next
 		released, err := lease.release(ctx)
 		if err != nil {
 			return err
 		}
 		if goOn {
-			if err := r.send(ctx, r.uploads, Message{Do: DoDispatch, Model: quotaKey}, again); err != nil {
+			if err := r.send(ctx, r.uploads, Message{Do: DoDispatch, Model: quotaKey, Due: due}, again); err != nil {
 				return err
 			}
 		}

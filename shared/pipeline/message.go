@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"time"
 )
 
 // Message is what the pipeline sends to its own queues.
@@ -15,6 +16,9 @@ type Message struct {
 	Model string `json:"model,omitempty"`
 	// Folder is the gathered folder to settle.
 	Folder string `json:"folder,omitempty"`
+	// Due is when the message was planned to come; with it, it is known to be
+	// the one that was planned.
+	Due time.Time `json:"due,omitzero"`
 	// Tries counts how often Message was put off, with do "again".
 	Tries   int             `json:"tries,omitempty"`
 	Message json.RawMessage `json:"message,omitempty"`

@@ -61,6 +61,8 @@ type Invocation struct {
 	// invocations share of which each begins after the one before has ended
 	// for certain, so that none waits for the lease of its dead predecessor.
 	Owner string
+	// Due is the message's, if it has one.
+	Due time.Time
 }
 
 func (in Invocation) owner() string {

@@ -309,9 +309,10 @@ func (h *hold) release(ctx context.Context, excused bool, plan func(*Submission)
 
 // plan reports whether a message must be sent to be there at at: not if one
 // that is due before is under way already. One that never comes is made up for
-// by the tick.
-func plan(due *time.Time, now, at time.Time) bool {
-	if due.After(now) && !due.After(at) {
+// by the tick. The message at work now is not under way any more, even where the
+// clock says that it came before it was due: another machine's clock set it.
+func (r *run) plan(due *time.Time, now, at time.Time) bool {
+	if due.After(now) && !due.After(at) && !due.Equal(r.in.Due) {
 		return false
 	}
 	*due = at.UTC()

@@ -236,7 +236,7 @@ func (r *submitRun) proceed(ctx context.Context, id string) error {
 	}
 	now, goOn := r.clock.Now(), false
 	if err := h.release(ctx, excused, func(s *Submission) {
-		goOn = delay != noDelay && plan(&s.ContinueAt, now, now.Add(delay))
+		goOn = delay != noDelay && r.plan(&s.ContinueAt, now, now.Add(delay))
 	}); errors.Is(err, errLost) {
 		return nil
 	} else if err != nil {
@@ -293,7 +293,7 @@ func (h *hold) end(ctx context.Context, e Ending) error {
 // slots, to collect if something has ended.
 func (r *submitRun) wake(ctx context.Context, h *hold, goOn bool, delay time.Duration) error {
 	if goOn {
-		if err := r.send(ctx, r.uploads, Message{Do: DoContinue, Submission: h.ID}, delay); err != nil {
+		if err := r.send(ctx, r.uploads, Message{Do: DoContinue, Submission: h.ID, Due: h.ContinueAt}, delay); err != nil {
 			return err
 		}
 	}
@@ -334,24 +334,22 @@ func needsSlots(s *Submission) bool {
 func (r *run) later(ctx context.Context, q Queue, do, id string, due func(*Submission) *time.Time) error {
 	var delay time.Duration
 	send := false
-	if _, err := r.update(ctx, id, func(s *Submission) error {
+	s, err := r.update(ctx, id, func(s *Submission) error {
 		now := r.clock.Now()
 		delay = time.Second
 		if s.Lease != nil {
 			delay += max(0, s.Lease.Until.Sub(now))
 		}
 		delay = min(delay, maxDelay)
-		if send = plan(due(s), now, now.Add(delay)); !send {
+		if send = r.plan(due(s), now, now.Add(delay)); !send {
 			return errUnchanged
 		}
 		return nil
-	}); err != nil {
+	})
+	if err != nil || !send {
 		return err
 	}
-	if !send {
-		return nil
-	}
-	return r.send(ctx, q, Message{Do: do, Submission: id}, delay)
+	return r.send(ctx, q, Message{Do: do, Submission: id, Due: *due(s)}, delay)
 }
 
 // Stop stops a submission: what is running is stopped, nothing more starts,
