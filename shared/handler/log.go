@@ -24,7 +24,7 @@ type Observer struct{ Log *slog.Logger }
 // warnings are the events that an operator may have to act on: a right is
 // missing, a service refuses, an output cannot be read.
 var warnings = map[string]bool{
-	"part cannot run": true, "put off": true, "dispatch put off": true, "manifest cannot be read": true, "progress not told": true,
+	"part cannot run": true, "job refused, will be tried again": true, "put off": true, "dispatch put off": true, "manifest cannot be read": true, "progress not told": true,
 }
 
 // Observe logs one event.

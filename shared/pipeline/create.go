@@ -178,6 +178,7 @@ func (r *submitRun) refused(ctx context.Context, s *Submission, n, attempt int, 
 			return served{}, 0, err
 		}
 		if p := s.part(n, attempt); p != nil && p.Refusals < maxRefusals {
+			r.note(ctx, "job refused, will be tried again", s.ID, "part", n, "attempt", attempt, "refusals", p.Refusals, "why", cause.Error())
 			return served{live: liveJobs(s)}, time.Minute, nil
 		}
 	}
