@@ -8,10 +8,13 @@
 package demo
 
 import (
+	"compress/gzip"
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,18 +97,25 @@ func Run(ctx context.Context, opt Options, out io.Writer) (err error) {
 	return nil
 }
 
-// upload is one file that is dropped.
+// upload is what becomes one submission: a file, or a folder of documents.
 type upload struct {
-	key, path string
-	rows      int64
-	notice    *notice
-	shown     string // the progress printed last
+	// key is the file's key, or the folder that is gathered.
+	key string
+	// files are what is dropped for it, by key.
+	files  []file
+	rows   int64
+	notice *notice
+	shown  string // the progress printed last
 }
 
-// settingsFile goes up first.
+type file struct{ key, path string }
+
+// settingsFile goes up first, and so do the files beside it whose names begin
+// with an underscore.
 const settingsFile = "workload.yaml"
 
-// findUploads finds the data files below the folder and counts their rows.
+// findUploads finds what is to be dropped below the examples and counts its
+// rows: data files each by itself, the documents of a folder together.
 func findUploads(root string) ([]*upload, error) {
 	folders, err := os.ReadDir(root)
 	if err != nil {
@@ -116,39 +126,78 @@ func findUploads(root string) ([]*upload, error) {
 		if !folder.IsDir() {
 			continue
 		}
-		files, err := os.ReadDir(filepath.Join(root, folder.Name()))
+		documents := &upload{key: folder.Name()}
+		err := filepath.WalkDir(filepath.Join(root, folder.Name()), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || d.Name() == settingsFile || strings.HasPrefix(d.Name(), "_") {
+				return err
+			}
+			relative, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			f := file{filepath.ToSlash(relative), path}
+			switch filepath.Ext(path) {
+			case ".txt", ".md":
+				documents.files = append(documents.files, f)
+				documents.rows++
+				return nil
+			}
+			u := &upload{key: f.key, files: []file{f}}
+			if u.rows, err = countRows(path); err != nil {
+				return err
+			}
+			uploads = append(uploads, u)
+			return nil
+		})
 		if err != nil {
 			return nil, fmt.Errorf("read the examples: %w", err)
 		}
-		for _, file := range files {
-			name := file.Name()
-			if !strings.HasSuffix(name, ".jsonl") {
-				continue
-			}
-			u := &upload{key: folder.Name() + "/" + name, path: filepath.Join(root, folder.Name(), name)}
-			if u.rows, err = countRows(u.path); err != nil {
-				return nil, err
-			}
-			uploads = append(uploads, u)
+		if len(documents.files) > 0 {
+			uploads = append(uploads, documents)
 		}
 	}
 	if len(uploads) == 0 {
-		return nil, fmt.Errorf("there are no .jsonl files in the folders of %s", root)
+		return nil, fmt.Errorf("there are no uploads in the folders of %s", root)
 	}
 	return uploads, nil
 }
 
-// countRows counts the lines that are not blank.
+// countRows counts the rows of a data file: lines that are not blank, or the
+// lines of a table below its header.
 func countRows(path string) (int64, error) {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("count the rows: %w", err)
 	}
-	var n int64
-	for line := range strings.Lines(string(data)) {
-		if strings.TrimSpace(line) != "" {
-			n++
+	defer f.Close()
+	var in io.Reader = f
+	name := path
+	if rest, ok := strings.CutSuffix(path, ".gz"); ok {
+		if in, err = gzip.NewReader(f); err != nil {
+			return 0, fmt.Errorf("count the rows of %s: %w", path, err)
 		}
+		name = rest
+	}
+	var n int64
+	switch filepath.Ext(name) {
+	case ".csv":
+		table, err := csv.NewReader(in).ReadAll()
+		if err != nil || len(table) == 0 {
+			return 0, fmt.Errorf("count the rows of %s: %w", path, err)
+		}
+		n = int64(len(table) - 1)
+	case ".jsonl":
+		data, err := io.ReadAll(in)
+		if err != nil {
+			return 0, fmt.Errorf("count the rows of %s: %w", path, err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if strings.TrimSpace(line) != "" {
+				n++
+			}
+		}
+	default:
+		return 0, fmt.Errorf("count the rows of %s: no format that the demo knows", path)
 	}
 	return n, nil
 }

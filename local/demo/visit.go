@@ -55,24 +55,47 @@ func (v *visitor) visit(ctx context.Context) error {
 
 // drop uploads the settings of each folder first, then its data.
 func (v *visitor) drop(ctx context.Context) error {
-	for _, u := range v.uploads {
-		settings, err := os.ReadFile(filepath.Join(filepath.Dir(u.path), settingsFile))
-		if err != nil {
-			return fmt.Errorf("read the settings of %s: %w", u.key, err)
-		}
-		if err := v.put(ctx, path.Join(path.Dir(u.key), settingsFile), settings); err != nil {
-			return err
-		}
+	if err := v.dropSettings(ctx); err != nil {
+		return err
 	}
 	for _, u := range v.uploads {
-		data, err := os.ReadFile(u.path)
-		if err != nil {
-			return fmt.Errorf("read an example: %w", err)
-		}
-		if err := v.put(ctx, u.key, data); err != nil {
-			return err
+		for _, f := range u.files {
+			data, err := os.ReadFile(f.path)
+			if err != nil {
+				return fmt.Errorf("read an example: %w", err)
+			}
+			if err := v.put(ctx, f.key, data); err != nil {
+				return err
+			}
 		}
 		fmt.Fprintf(v.out, "%s dropped %s (%d rows)\n", v.clock(), u.key, u.rows)
+	}
+	return nil
+}
+
+func (v *visitor) dropSettings(ctx context.Context) error {
+	dropped := map[string]bool{}
+	for _, u := range v.uploads {
+		// The settings stand in the first folder of each example.
+		name, _, _ := strings.Cut(u.files[0].key, "/")
+		if dropped[name] {
+			continue
+		}
+		dropped[name] = true
+		root := strings.TrimSuffix(filepath.ToSlash(u.files[0].path), strings.TrimPrefix(u.files[0].key, name))
+		beside, err := filepath.Glob(filepath.Join(root, "_*"))
+		if err != nil {
+			return err
+		}
+		for _, file := range append(beside, filepath.Join(root, settingsFile)) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return fmt.Errorf("read the settings of %s: %w", name, err)
+			}
+			if err := v.put(ctx, path.Join(name, filepath.Base(file)), data); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
