@@ -50,7 +50,7 @@ func TestBadInputCostsNoOtherRow(t *testing.T) {
 		{name: "an empty file", key: "ok/empty.jsonl", status: "Rejected", reason: "empty"},
 		{name: "a file of white space", key: "ok/blank.jsonl", body: []byte("\n \n\r\n"), status: "Rejected", reason: "empty"},
 		{name: "a file in UTF-16", key: "ok/wide.jsonl", body: append([]byte("\xff\xfe"), bytes.Repeat([]byte("{\x00}\x00\n\x00"), 200)...), status: "Rejected", reason: "UTF-16"},
-		{name: "a file that is no text", key: "ok/noise.jsonl", body: bytes.Repeat([]byte{0xc1, 0x80, 0xf5, '\n'}, 200), status: "Rejected", reason: "none of the 200 rows"},
+		{name: "a file that is no text", key: "noise/a.jsonl", settings: nova + "format: prompt\n", body: bytes.Repeat([]byte{0xc1, 0x80, 0xf5, '\n'}, 200), status: "Rejected", reason: "none of the 200 rows"},
 		{name: "rows that are not UTF-8, broken, too deep, no object", key: "ok/rows.jsonl",
 			body:   with(120, map[int]string{5: latin, 6: `{"prompt":"half`, 7: deep, 8: `"text"`, 9: `{"other":1}`, 10: `{"prompt":7}`}),
 			status: "CompletedWithErrors", rows: 120,
@@ -136,7 +136,7 @@ func TestSomebodyElsesJobIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.within(patience, "the end of the job", func() string {
+	u.within(*patience, "the end of the job", func() string {
 		for _, j := range u.jobs() {
 			if j.status != "Completed" {
 				return j.status
@@ -148,7 +148,7 @@ func TestSomebodyElsesJobIsLeftAlone(t *testing.T) {
 	u.send("jobs", fmt.Sprintf(`{"version":"0","id":"e1","detail-type":"Batch Inference Job State Change","source":"aws.bedrock","account":"123456789012",
 		"time":"Wed Aug 28 22:58:30 UTC 2026","region":"us-east-1","resources":[%q],"detail":{"version":"0.0","accountId":"123456789012",
 		"batchJobName":"somebody-elses","batchJobArn":%q,"batchModelId":"us.anthropic.claude-haiku-4-5-20251001-v1:0","status":"Completed","failureMessage":"","creationTime":"Aug 28, 2026, 10:47:53 PM"}}`, *out.JobArn, *out.JobArn))
-	u.within(patience, "the end of all messages", func() string {
+	u.within(*patience, "the end of all messages", func() string {
 		for _, name := range []string{"uploads", "jobs"} {
 			if visible, inFlight, delayed := u.depth(name); visible+inFlight+delayed > 0 {
 				return fmt.Sprintf("queue %s has %d messages, %d in flight, %d delayed", name, visible, inFlight, delayed)
@@ -189,7 +189,7 @@ func TestJunkOnTheQueuesEndsInTheDeadLetterQueues(t *testing.T) {
 	u.drop("between.jsonl", prompts(130))
 	u.completed("between.jsonl", 130)
 	for queue, function := range map[string]string{"uploads": "submit", "jobs": "collect"} {
-		u.within(patience, "dead letters of "+queue, func() string {
+		u.within(*patience, "dead letters of "+queue, func() string {
 			if visible, _, _ := u.depth(queue + "-dead"); visible < len(junk) {
 				return fmt.Sprintf("%d of %d", visible, len(junk))
 			}

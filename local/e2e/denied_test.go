@@ -28,7 +28,7 @@ func TestAMissingRightIsNamedInTheLog(t *testing.T) {
 			u.drop("a.jsonl", prompts(120))
 			// User: arn:aws:sts::...:assumed-role/<role>/<session> is not authorized to perform: <action> on resource: <resource> ...
 			denial := regexp.MustCompile(`"level":"(ERROR|WARN)".*` + c.role + `[^ ]* is not authorized to perform: ` + c.action + ` on resource: \W*` + c.resource)
-			u.within(patience, "denial of "+c.action, func() string {
+			u.within(*patience, "denial of "+c.action, func() string {
 				log := u.functionLog(t, c.function)
 				if denial.MatchString(log) {
 					return ""

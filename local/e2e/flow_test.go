@@ -109,7 +109,7 @@ func (u *user) mails(to, text string) []string {
 func (u *user) confirm(address string) {
 	u.t.Helper()
 	var mails []string
-	u.within(patience, "confirmation mail", func() string {
+	u.within(*patience, "confirmation mail", func() string {
 		if mails = u.mails(address, "\nToken: "); len(mails) == 0 {
 			return "no mail"
 		}

@@ -25,10 +25,6 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// patience is how long a test waits for something to come; many times what it
-// takes on an idle machine.
-const patience = 120 * time.Second
-
 // user is somebody with the deployment's variables and a queue that is
 // subscribed to the notices.
 type user struct {
@@ -202,7 +198,7 @@ func (u *user) said() []notice {
 func (u *user) about(key string, n int) []notice {
 	u.t.Helper()
 	var found []notice
-	u.within(patience, "notice on "+key, func() string {
+	u.within(*patience, "notice on "+key, func() string {
 		found = slices.DeleteFunc(u.said(), func(n notice) bool { return n.Upload.Key != key })
 		if len(found) < n {
 			return fmt.Sprintf("%d of %d came; in the output bucket: %s", len(found), n, u.brief(""))
@@ -356,7 +352,7 @@ func (u *user) send(queue, body string) {
 // object, no message, nobody's dead letter, no second notice.
 func (u *user) ended() {
 	u.t.Helper()
-	u.within(patience, "the end of all work", func() string {
+	u.within(*patience, "the end of all work", func() string {
 		for _, prefix := range []string{"open/", "waiting/", "gather/", "staged/"} {
 			if len(u.keys(prefix)) > 0 {
 				return prefix + " holds " + u.brief(prefix)
