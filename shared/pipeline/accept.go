@@ -60,12 +60,19 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if err != nil {
 		return noDelay, h.reject(ctx, "%v", err)
 	}
-	if w.Model == "" {
+	var seen recognised
+	if first.Size > 0 {
+		if seen, err = r.recognise(ctx, h.Submission, w, first); err != nil {
+			return noDelay, err
+		}
+	}
+	if w.Model = prompt.ModelFor(w, seen.model); w.Model == "" {
 		if h.Looks >= maxLooks {
 			return noDelay, h.reject(ctx, "no model: neither a %s at or above %q nor the deployment's default names one; put the settings first, then the upload again", workload.FileName, h.Upload.Key)
 		}
 		return lookAgain, h.change(ctx, func(s *Submission) error { s.Looks++; return nil })
 	}
+	w.RowModel = seen.model
 	if w.Name == "" {
 		if w.Name = path.Base("/" + found.Folder); w.Name == "/" || w.Name == "." {
 			w.Name = "default"
@@ -97,13 +104,10 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if limit := lower(own, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
 		return noDelay, reject("the file has %d bytes, the limit is %d", h.Upload.Size, limit)
 	}
-	format, compression, documents, why, err := r.recognise(ctx, h.Submission, w, first)
-	if err != nil {
-		return noDelay, err
+	if seen.why != nil {
+		return noDelay, reject("%v", seen.why)
 	}
-	if why != nil {
-		return noDelay, reject("%v", why)
-	}
+	format, compression, documents := seen.format, seen.compression, seen.documents
 	asked := format // what the prompts are made of
 	if documents {
 		asked = dataset.Text
@@ -156,27 +160,74 @@ func (r *submitRun) first(ctx context.Context, s *Submission) (Upload, error) {
 	return listing[0].Upload, nil
 }
 
-// recognise finds out the format of what is to be run. why is set where it
-// cannot be read. A folder's objects are recognised one by one when they are
-// read; what its first says only chooses the shape of the records.
-func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Workload, first Upload) (format dataset.Format, c dataset.Compression, documents bool, why, err error) {
+// recognised is what the first bytes of what is to be run tell.
+type recognised struct {
+	format      dataset.Format
+	compression dataset.Compression
+	// documents: its rows name documents that failed in an earlier run.
+	documents bool
+	// model is the one that the first row names, of rows in another service's
+	// shape.
+	model string
+	// why is set where it cannot be read.
+	why error
+}
+
+// recognise finds out the format of what is to be run. A folder's objects are
+// recognised one by one when they are read; what its first says only chooses
+// the shape of the records.
+func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Workload, first Upload) (seen recognised, err error) {
 	head, err := r.head(ctx, first)
 	if errors.Is(err, batch.ErrNotFound) {
-		why, err = errors.New("the file was deleted before it could be read"), nil
+		seen.why, err = errors.New("the file was deleted before it could be read"), nil
 	} else if err != nil {
-		return "", "", false, nil, err
+		return seen, err
 	} else {
-		format, c, why = dataset.Recognise(first.Key, head, w.Format)
+		seen.format, seen.compression, seen.why = dataset.Recognise(first.Key, head, w.Format)
+	}
+	if seen.why == nil {
+		seen.model = firstModel(head, seen.format, seen.compression)
 	}
 	if s.Kind == "folder" {
-		if why != nil {
-			format = dataset.Text
+		if seen.why != nil {
+			seen.format = dataset.Text
 		}
-		return format, dataset.Plain, false, nil, nil
+		seen.compression, seen.why = dataset.Plain, nil
+		return seen, nil
 	}
 	line, _, _ := bytes.Cut(head, []byte("\n"))
-	documents = format == dataset.JSONL && c == dataset.Plain && bytes.Contains(line, []byte(`"`+documentMember+`"`))
-	return format, c, documents, why, nil
+	seen.documents = seen.format == dataset.JSONL && seen.compression == dataset.Plain && bytes.Contains(line, []byte(`"`+documentMember+`"`))
+	return seen, nil
+}
+
+// firstModel is the model that the first row of an upload in another service's
+// shape names, as far as its first bytes show it.
+func firstModel(head []byte, f dataset.Format, c dataset.Compression) string {
+	if !prompt.NamesModels(f) {
+		return ""
+	}
+	var source io.Reader = bytes.NewReader(head)
+	if c != dataset.Plain {
+		packed, err := dataset.Decompress(source, c, 0)
+		if err != nil {
+			return ""
+		}
+		defer packed.Close()
+		source = packed
+	}
+	rows, err := dataset.New(f, source, dataset.Position{}, dataset.Options{})
+	if err != nil {
+		return ""
+	}
+	for {
+		row, err := rows.Next()
+		if err != nil {
+			return "" // the end of what was read ahead, if nothing else
+		}
+		if name := prompt.RowModel(row); name != "" {
+			return name
+		}
+	}
 }
 
 // superseded decides the end of an upload that is not the newest version of

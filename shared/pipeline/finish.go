@@ -35,6 +35,7 @@ func (r *collectRun) finish(ctx context.Context, h *hold) error {
 			}
 			s.account()
 			s.NoticeID = noticeID(s.ID)
+			s.Status, s.Reason = verdict(s)
 			return nil
 		}); err != nil {
 			return err
@@ -179,15 +180,10 @@ func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
 	if err != nil {
 		return err
 	}
-	if want := wants(w, h.Submission); (want.echo || want.csv) && p.Records > 0 {
-		results, table, err := r.join(ctx, h, w, p, &final, want)
-		if err != nil {
+	if want := wants(w, h.Submission); want.any() && p.Records > 0 {
+		if err := r.join(ctx, h, w, p, &final, want); err != nil {
 			return err
 		}
-		if want.echo {
-			final.Joined, final.Results = true, results
-		}
-		final.Table = table
 	}
 	return h.progress(ctx, func(s *Submission) error {
 		q := s.part(p.N, p.Attempt)
@@ -278,7 +274,8 @@ const sourceGone = "the upload's version is gone: errors.jsonl holds records ins
 func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error) {
 	uri := func(name string) string { return "s3://" + r.bucket + "/" + resultsKey(s, name) }
 	places := Places{Summary: uri("summary.json")}
-	var results, errs, aside, table []batch.Object
+	var results, errs, aside, table, foreign, foreignErrs []batch.Object
+	dialect, _ := answer.DialectOf(s.Format)
 	ran := false
 	for i := range s.Parts {
 		p := &s.Parts[i]
@@ -292,6 +289,12 @@ func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error)
 			}
 			if p.Final.Table > 0 {
 				table = append(table, batch.Object{Key: finalKey(s.ID, p.N, "results.csv"), Size: p.Final.Table})
+			}
+			if p.Final.Foreign > 0 {
+				foreign = append(foreign, batch.Object{Key: finalKey(s.ID, p.N, dialect.Results), Size: p.Final.Foreign})
+			}
+			if p.Final.ForeignErrors > 0 {
+				foreignErrs = append(foreignErrs, batch.Object{Key: finalKey(s.ID, p.N, dialect.Errors), Size: p.Final.ForeignErrors})
 			}
 			if p.Final.Errors > 0 {
 				errs = append(errs, batch.Object{Key: finalKey(s.ID, p.N, "errors.jsonl"), Size: p.Final.Errors})
@@ -322,6 +325,8 @@ func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error)
 		{"results.csv", table, &places.Table, false},
 		{"errors.jsonl", errs, &places.Errors, false},
 		{"set-aside.jsonl", aside, &places.SetAside, false},
+		{dialect.Results, foreign, &places.Foreign, false},
+		{dialect.Errors, foreignErrs, &places.ForeignErrors, false},
 	} {
 		if len(file.pieces) == 0 && !file.always {
 			continue

@@ -20,8 +20,14 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
-// wanted says which results need the rows that they were made from.
-type wanted struct{ echo, csv bool }
+// wanted says what is written beside the results themselves: with the rows that
+// they were made from, as a table, in another service's shape.
+type wanted struct {
+	echo, csv bool
+	dialect   *answer.Dialect
+}
+
+func (w wanted) any() bool { return w.echo || w.csv || w.dialect != nil }
 
 func wants(w workload.Workload, s *Submission) wanted {
 	table := s.Kind == "upload" && (s.Format == dataset.CSV || s.Format == dataset.TSV)
@@ -29,7 +35,11 @@ func wants(w workload.Workload, s *Submission) wanted {
 	if w.Output == nil || w.Output.CSV == nil {
 		csv = table // a table in, a table out, unless it is not wanted
 	}
-	return wanted{echo: w.Echo(), csv: csv}
+	want := wanted{echo: w.Echo(), csv: csv}
+	if d, ok := answer.DialectOf(s.Format); ok {
+		want.dialect = &d
+	}
+	return want
 }
 
 // joining puts a part's final results together with the rows they were made
@@ -43,17 +53,21 @@ type joining struct {
 	failed  *failures
 
 	results, table batch.Writer
-	line           []byte
-	fields         bytes.Buffer
+	// foreign and foreignErrors are in another service's shape.
+	foreign, foreignErrors batch.Writer
+	batch                  answer.Batch
+	result                 answer.Result
+	line                   []byte
+	fields                 bytes.Buffer
 }
 
-// join makes the part's joined pieces and returns their sizes.
-func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p Part, final *PartCounts, want wanted) (results, table int64, err error) {
+// join makes the part's joined pieces and notes their sizes in final.
+func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p Part, final *PartCounts, want wanted) error {
 	j := &joining{collectRun: r, h: h, p: p, want: want, origins: &origins{collectRun: r, s: h.Submission, w: w, p: p}}
 	defer j.origins.close()
 	index, err := r.output.Open(ctx, indexKey(h.ID, p.N, 1), "", 0, batch.Whole)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer index.Close()
 	source := answersKey(h.ID, p.N, 1, "results.jsonl")
@@ -62,13 +76,13 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 	}
 	answered, err := openLines(ctx, r.output, source)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer answered.Close()
 	if final.Failed+final.Missing > 0 {
 		body, err := r.output.Open(ctx, finalKey(h.ID, p.N, "failed.jsonl"), "", 0, batch.Whole)
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
 		defer body.Close()
 		j.failed = pull(body)
@@ -76,34 +90,48 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 	}
 	if want.echo {
 		if j.results, err = r.output.Create(ctx, finalKey(h.ID, p.N, "joined.jsonl")); err != nil {
-			return 0, 0, err
+			return err
 		}
 		defer j.results.Abort()
 	}
 	if want.csv {
 		if j.table, err = r.output.Create(ctx, finalKey(h.ID, p.N, "results.csv")); err != nil {
-			return 0, 0, err
+			return err
 		}
 		defer j.table.Abort()
 	}
+	if want.dialect != nil {
+		j.batch = answer.Batch{ID: h.ID, Model: h.ModelID, Created: h.CreatedAt}
+		if j.foreign, err = r.output.Create(ctx, finalKey(h.ID, p.N, want.dialect.Results)); err != nil {
+			return err
+		}
+		defer j.foreign.Abort()
+		j.foreignErrors = j.foreign
+		if want.dialect.Errors != "" {
+			if j.foreignErrors, err = r.output.Create(ctx, finalKey(h.ID, p.N, want.dialect.Errors)); err != nil {
+				return err
+			}
+			defer j.foreignErrors.Abort()
+		}
+	}
 	if err := j.rows(ctx, part.NewIndexReader(bufio.NewReaderSize(index, 256<<10)), answered); err != nil {
-		return 0, 0, err
+		return err
 	}
-	if j.results != nil {
-		wrote, err := j.results.Commit()
-		if err != nil {
-			return 0, 0, err
+	for _, piece := range []struct {
+		w    batch.Writer
+		size *int64
+	}{{j.results, &final.Results}, {j.table, &final.Table}, {j.foreign, &final.Foreign}, {j.foreignErrors, &final.ForeignErrors}} {
+		if piece.w == nil || piece.w == j.foreign && piece.size == &final.ForeignErrors {
+			continue
 		}
-		results = wrote.Size
-	}
-	if j.table != nil {
-		wrote, err := j.table.Commit()
+		wrote, err := piece.w.Commit()
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
-		table = wrote.Size
+		*piece.size = wrote.Size
 	}
-	return results, table, nil
+	final.Joined = want.echo
+	return nil
 }
 
 // rows walks the part's rows, its results and its failures side by side: all
@@ -121,9 +149,11 @@ func (j *joining) rows(ctx context.Context, index *part.IndexReader, answered *l
 		if err != nil && err != io.EOF {
 			return err
 		}
-		origin, e := j.origins.find(ctx, &answer.Failure{Row: entry.Row, Off: entry.Off, Len: entry.Len, Source: entry.Source})
-		if e != nil {
-			return e
+		var origin answer.Origin
+		if j.want.echo || j.want.csv {
+			if origin, e = j.origins.find(ctx, &answer.Failure{Row: entry.Row, Off: entry.Off, Len: entry.Len, Source: entry.Source}); e != nil {
+				return e
+			}
 		}
 		if err == nil && bytes.HasPrefix(line, resultPrefix(entry.Row)) {
 			if e := j.answered(entry, origin, line); e != nil {
@@ -169,6 +199,15 @@ func (j *joining) answered(entry part.Entry, origin answer.Origin, line []byte) 
 			return err
 		}
 	}
+	if j.foreign != nil {
+		if err := j.result.Read(line); err != nil {
+			return fmt.Errorf("read the result of row %d: %w", entry.Row, err)
+		}
+		j.line = j.want.dialect.AppendResult(j.line[:0], &j.result, &j.batch)
+		if _, err := j.foreign.Write(j.line); err != nil {
+			return err
+		}
+	}
 	if j.table == nil {
 		return nil
 	}
@@ -193,21 +232,31 @@ func (j *joining) answered(entry part.Entry, origin answer.Origin, line []byte) 
 }
 
 func (j *joining) unanswered(entry part.Entry, origin answer.Origin) error {
-	if j.table == nil {
+	if j.table == nil && j.foreign == nil {
 		return nil
 	}
-	why := answer.CodeMissing
+	f := &answer.Failure{Row: entry.Row, RecordID: recordID(entry.Row), ID: entry.ID, Code: answer.CodeMissing, Missing: true}
 	if j.failed != nil {
-		f, err := j.failed.row(entry.Row)
+		found, err := j.failed.row(entry.Row)
 		if err != nil {
 			return err
 		}
-		if f != nil {
-			why = f.Code
-			if f.Message != "" {
-				why += ": " + f.Message
-			}
+		if found != nil {
+			f = found
 		}
+	}
+	if j.foreign != nil {
+		j.line = j.want.dialect.AppendError(j.line[:0], f, &j.batch)
+		if _, err := j.foreignErrors.Write(j.line); err != nil {
+			return err
+		}
+	}
+	if j.table == nil {
+		return nil
+	}
+	why := f.Code
+	if f.Message != "" {
+		why += ": " + f.Message
 	}
 	return j.cells(entry, origin, "", "", "", "", why)
 }

@@ -60,6 +60,10 @@ type Places struct {
 	Errors   string `json:"errors,omitempty"`
 	SetAside string `json:"setAside,omitempty"`
 	Summary  string `json:"summary,omitempty"`
+	// Foreign and ForeignErrors are in the shape of the service whose batch
+	// lines the upload holds.
+	Foreign       string `json:"dialect,omitempty"`
+	ForeignErrors string `json:"dialectErrors,omitempty"`
 }
 
 // NoticeJob is one job of the submission.
@@ -110,7 +114,7 @@ func (r *run) notice(s *Submission, places Places) Notice {
 		Workload: s.Workload, ModelID: s.ModelID, Rows: s.Rows, Tokens: s.Tokens, Results: places,
 		Jobs: []NoticeJob{}, Errors: []NoticeError{}, StartedAt: s.CreatedAt, FinishedAt: *s.FinishedAt,
 	}
-	n.Status, n.Reason = verdict(s)
+	n.Status, n.Reason = s.Status, s.Reason
 	n.Reason = cut(n.Reason, noticeReason)
 	n.EstimatedCostUSD = r.cost(s)
 	for i := range s.Parts {
@@ -308,6 +312,8 @@ func letter(n Notice) string {
 	line("Table", "%s", n.Results.Table)
 	line("Errors", "%s", n.Results.Errors)
 	line("Set aside", "%s", n.Results.SetAside)
+	line("As sent", "%s", n.Results.Foreign)
+	line("", "%s", n.Results.ForeignErrors)
 	line("Summary", "%s", n.Results.Summary)
 	if len(n.Errors) > 0 {
 		fmt.Fprintf(&b, "\nMost common errors:\n")

@@ -124,6 +124,9 @@ type PartCounts struct {
 	Joined bool `json:"joined,omitempty"`
 	// Table is the size of the part's piece of results.csv.
 	Table int64 `json:"table,omitempty"`
+	// Foreign and ForeignErrors are those in another service's shape.
+	Foreign       int64 `json:"foreign,omitempty"`
+	ForeignErrors int64 `json:"foreignErrors,omitempty"`
 }
 
 // Part is one staged file of records and what became of it.
@@ -247,8 +250,12 @@ type Submission struct {
 	// again after a crash is the same.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	NoticeID   string     `json:"noticeId,omitempty"`
-	CreatedAt  time.Time  `json:"createdAt"`
-	UpdatedAt  time.Time  `json:"updatedAt"`
+	// Status and Reason are the notice's, decided with FinishedAt: what comes
+	// later, as a stop, does not change them.
+	Status    string    `json:"status,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
 	// Writer is the invocation and the number of its write that made this
 	// version: a writer that is told 412 finds out whether it was itself.
 	Writer string `json:"writer"`

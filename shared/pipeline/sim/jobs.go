@@ -123,7 +123,7 @@ func (s *sim) jobChanged(job batch.Job) {
 	}
 	switch {
 	case !ours(job) && job.Status == batch.Submitted:
-		s.in(s.between(time.Minute, 4*time.Hour), func() { s.bedrock.End(arn, memory.Outcome{NoOutput: true}) })
+		s.in(s.between(time.Minute, 2*time.Hour), func() { s.bedrock.End(arn, memory.Outcome{NoOutput: true}) })
 	case !ours(job):
 	case job.Status == batch.Submitted, job.Status == batch.Validating:
 		s.in(s.between(0, 3*time.Minute), func() { s.advance(arn, job.Status) })
@@ -132,7 +132,7 @@ func (s *sim) jobChanged(job batch.Job) {
 	case job.Status == batch.Scheduled:
 		s.in(s.between(0, 20*time.Minute), func() { s.advance(arn, job.Status) })
 	case job.Status == batch.InProgress:
-		s.in(s.between(time.Minute, pick(s.rnd, 5*time.Minute, 2*time.Hour)), func() { s.end(arn, batch.Completed) })
+		s.in(s.between(time.Minute, pick(s.rnd, 5*time.Minute, 40*time.Minute, 2*time.Hour)), func() { s.end(arn, batch.Completed) })
 	case job.Status == batch.Stopping:
 		s.in(s.between(0, 10*time.Minute), func() { s.end(arn, batch.Stopped) })
 	}

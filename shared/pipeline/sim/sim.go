@@ -285,7 +285,7 @@ func (s *sim) clear() {
 	s.stormy = false
 	s.w.calm()
 	s.tell("the weather clears: %v", s.w)
-	s.bedrock.SetSlots(s.w.slots)
+	s.setSlots(s.w.slots)
 	s.output.Delete(bg, "control/pause")
 	s.ledger.unpaused()
 	s.settleWorld()

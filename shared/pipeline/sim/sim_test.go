@@ -1,11 +1,19 @@
 package sim_test
 
 import (
+	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline/sim"
 )
+
+// Schedules make much short-lived garbage and keep little.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(1000)
+	os.Exit(m.Run())
+}
 
 func TestSchedules(t *testing.T) {
 	for seed := range uint64(300) {

@@ -42,6 +42,9 @@ type users struct {
 	uploads  []*upload
 	byID     map[string]*upload
 	deniedTo time.Time // until then the job role cannot be used yet
+	slots    int
+	since    time.Time     // when they came to be so many
+	noSlots  time.Duration // how long there were none
 }
 
 func (u *users) denied(now time.Time) bool { return now.Before(u.deniedTo) }
@@ -254,7 +257,7 @@ func (s *sim) arrange() {
 		s.in(s.between(0, s.w.storm), func() {
 			if s.stormy {
 				s.fault("%d slots now", slots)
-				s.bedrock.SetSlots(slots)
+				s.setSlots(slots)
 			}
 		})
 	}
@@ -264,6 +267,15 @@ func (s *sim) arrange() {
 	if s.chance(0.1) {
 		s.in(s.between(0, s.w.storm), s.upgrade)
 	}
+}
+
+// setSlots changes the quota and counts how long there was none.
+func (s *sim) setSlots(n int) {
+	if s.users.slots < 0 {
+		s.users.noSlots += s.clock.Now().Sub(s.users.since)
+	}
+	s.users.slots, s.users.since = n, s.clock.Now()
+	s.bedrock.SetSlots(n)
 }
 
 // drop puts an upload; key names one that is to be overwritten.

@@ -47,8 +47,8 @@ func (s *sim) drawWeather() {
 	r := s.rnd
 	w := &s.w
 	w.timeout = pick(r, 15*time.Minute, 15*time.Minute, 60*time.Second, 20*time.Second)
-	w.tick = pick(r, 5*time.Minute, 15*time.Minute, 30*time.Minute, 45*time.Minute)
-	w.storm = time.Duration(1+r.IntN(8)) * time.Hour
+	w.tick = pick(r, 5*time.Minute, 20*time.Minute, 30*time.Minute, 45*time.Minute, 45*time.Minute)
+	w.storm = time.Duration(1+r.IntN(4)) * time.Hour
 	w.slots = pick(r, 1, 1, 2, 2, 3, 20)
 	w.alive = 1
 	w.answer = pick(r, memory.RepeatARN, memory.RepeatConflict, memory.RepeatInvalid)

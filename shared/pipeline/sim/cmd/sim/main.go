@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sort"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ func main() {
 	limit := flag.Duration("for", 0, "stop after this long (0: never)")
 	shown := flag.Int("show", 10, "violations to show")
 	flag.Parse()
+	debug.SetGCPercent(1000) // schedules make much short-lived garbage and keep little
 	if *seed > 0 {
 		os.Exit(replay(*seed))
 	}
