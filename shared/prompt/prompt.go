@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
-	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
@@ -24,6 +22,11 @@ type Renderer struct {
 	// bare: there is no template, the one piece is the row's own prompt.
 	bare   bool
 	pieces []span
+	// rows renders rows that hold requests of another service.
+	rows Rows
+	// embeds is set for embedding models, whose body is made around the text.
+	embeds *Setting
+	text   []byte
 	// before and behind stand around the text of each prompt.
 	before, behind []byte
 	bad            dataset.Bad
@@ -38,18 +41,21 @@ type span struct {
 }
 
 // NewRenderer prepares the rendering of rows of format f under the settings w.
-// Native rows pass as they are. All others are rendered as Converse bodies:
-// by the template if there is one, else from what stands under "prompt", and
-// text documents from their content.
+// Native rows pass as they are, and so do requests that are in the model's own
+// shape already. Requests of other services, and all prompts, become Converse
+// bodies, or for embedding models the bodies of their families. Prompts are
+// made by the template if there is one, else from what stands under "prompt",
+// and text documents from their content.
 func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
+	s, err := settingOf(w, f)
+	if err != nil {
+		return nil, err
+	}
 	if f == dataset.Native {
 		return &Renderer{native: true}, nil
 	}
-	if f == dataset.OpenAI || f == dataset.Anthropic {
-		return nil, fmt.Errorf("rows in format %s: %w", f, ErrShape)
-	}
-	if w.Invocation == workload.InvokeModel {
-		return nil, fmt.Errorf("rows in format %s with invocation %s: %w, only native rows can", f, w.Invocation, ErrShape)
+	if d, ok := dialects[f]; ok {
+		return &Renderer{rows: d.New(s)}, nil
 	}
 	r := &Renderer{}
 	template := w.TemplateText()
@@ -72,8 +78,12 @@ func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
 			}
 		}
 	}
+	if s.Embeds {
+		r.embeds = s
+		return r, nil
+	}
 	r.before = []byte(`{"messages":[{"role":"user","content":[{"text":"`)
-	r.behind = behind(w)
+	r.behind = s.defaults.append([]byte(`"}]}]`))
 	return r, nil
 }
 
@@ -92,47 +102,6 @@ func escape(s string) []byte {
 	return dataset.Value{Raw: []byte(s), Text: true}.AppendEscaped(nil)
 }
 
-// behind is what follows a prompt in the body of a Converse request.
-func behind(w workload.Workload) []byte {
-	dst := []byte(`"}]}]`)
-	if system := w.SystemText(); system != "" {
-		dst = append(dst, `,"system":[{"text":"`...)
-		dst = append(dst, escape(system)...)
-		dst = append(dst, `"}]`...)
-	}
-	if i := w.Inference; i != nil {
-		config := make([]byte, 0, 128)
-		if i.MaxTokens != nil {
-			config = strconv.AppendInt(append(config, `,"maxTokens":`...), int64(*i.MaxTokens), 10)
-		}
-		if i.Temperature != nil {
-			config = strconv.AppendFloat(append(config, `,"temperature":`...), *i.Temperature, 'f', -1, 64)
-		}
-		if i.TopP != nil {
-			config = strconv.AppendFloat(append(config, `,"topP":`...), *i.TopP, 'f', -1, 64)
-		}
-		if len(i.StopSequences) > 0 {
-			config = append(config, `,"stopSequences":[`...)
-			for n, s := range i.StopSequences {
-				if n > 0 {
-					config = append(config, ',')
-				}
-				config = append(append(append(config, '"'), escape(s)...), '"')
-			}
-			config = append(config, ']')
-		}
-		if len(config) > 0 {
-			dst = append(dst, `,"inferenceConfig":{`...)
-			dst = append(append(dst, config[1:]...), '}')
-		}
-	}
-	if len(w.Additional) > 0 {
-		dst = append(dst, `,"additionalModelRequestFields":`...)
-		dst = dataset.Value{Raw: w.Additional}.AppendJSON(dst)
-	}
-	return append(dst, '}')
-}
-
 // Append appends the row's modelInput to dst. A row that cannot be rendered
 // leaves dst as it was and says why; the verdict is valid until the next
 // call. Text that stands in the row as a JSON string keeps its escapes.
@@ -144,6 +113,16 @@ func (r *Renderer) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
 		return append(dst, row.ModelInput...), nil
 	}
 	from, empty := len(dst), true
+	if r.rows != nil {
+		dst, bad := r.rows.Append(dst, row)
+		if bad == nil {
+			bad = tooLarge(dst, from)
+		}
+		if bad != nil {
+			return dst[:from], bad
+		}
+		return dst, nil
+	}
 	dst = append(dst, r.before...)
 	for i := range r.pieces {
 		p := &r.pieces[i]
@@ -173,9 +152,17 @@ func (r *Renderer) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
 	if empty {
 		return dst[:from], r.reject(dataset.CodeEmptyPrompt, "the prompt is empty")
 	}
-	dst = append(dst, r.behind...)
-	if size := len(dst) - from; size > dataset.MaxRow {
-		return dst[:from], r.reject(dataset.CodeRowTooLarge, fmt.Sprintf("the request made of the row has %d bytes, the limit is %d", size, dataset.MaxRow))
+	if r.embeds != nil {
+		r.text = append(r.text[:0], dst[from:]...)
+		var bad *dataset.Bad
+		if dst, bad = r.embeds.embed(dst[:from], [][]byte{r.text}, 0); bad != nil {
+			return dst[:from], bad
+		}
+	} else {
+		dst = append(dst, r.behind...)
+	}
+	if bad := tooLarge(dst, from); bad != nil {
+		return dst[:from], bad
 	}
 	return dst, nil
 }
@@ -214,20 +201,4 @@ func (r *Renderer) CheckColumns(columns []string) error {
 		}
 	}
 	return nil
-}
-
-// Invocation is the shape of the records that rows of format f become:
-// Converse for rendered prompts, InvokeModel for native rows unless the
-// workload says otherwise.
-func Invocation(w workload.Workload, f dataset.Format) batch.Invocation {
-	switch w.Invocation {
-	case workload.Converse:
-		return batch.Converse
-	case workload.InvokeModel:
-		return batch.InvokeModel
-	}
-	if f == dataset.Native {
-		return batch.InvokeModel
-	}
-	return batch.Converse
 }

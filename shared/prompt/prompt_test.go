@@ -164,11 +164,6 @@ func TestInvocation(t *testing.T) {
 			t.Errorf("%q, %s: got %s", c.set, c.format, got)
 		}
 	}
-	for _, f := range []dataset.Format{dataset.OpenAI, dataset.Anthropic} {
-		if _, err := prompt.NewRenderer(workload.Workload{}, f); !errors.Is(err, prompt.ErrShape) {
-			t.Errorf("%s: got %v", f, err)
-		}
-	}
 	if _, err := prompt.NewRenderer(workload.Workload{Invocation: workload.InvokeModel}, dataset.Prompt); !errors.Is(err, prompt.ErrShape) {
 		t.Errorf("got %v", err)
 	}

@@ -23,9 +23,6 @@ func (w *Workload) Check(f dataset.Format) error {
 	if f == dataset.JSONL && w.TemplateText() == "" {
 		wrong("prompt_template", "the rows have neither \"prompt\" nor \"modelInput\", so a prompt_template must say what to ask")
 	}
-	if f != dataset.Native && w.Invocation == InvokeModel {
-		wrong("invocation", "%s is for native rows; rows in format %s are sent as %s", InvokeModel, f, Converse)
-	}
 	if text := pairOfQuotas(w.Quotas); text != "" {
 		wrong("quotas.max_records", "%s", text)
 	}
@@ -41,9 +38,6 @@ type feature struct {
 // unsupported is the table of what is refused by name until it is built. A
 // feature is built when its line is gone.
 var unsupported = []feature{
-	{"format openai", func(_ *Workload, f dataset.Format) bool { return f == dataset.OpenAI }},
-	{"format anthropic", func(_ *Workload, f dataset.Format) bool { return f == dataset.Anthropic }},
-	{"models", func(w *Workload, _ dataset.Format) bool { return len(w.Models) > 0 }},
 	{"output.parquet", func(w *Workload, _ dataset.Format) bool { return w.Parquet() }},
 	{"output.json", func(w *Workload, _ dataset.Format) bool { return w.JSON() }},
 }

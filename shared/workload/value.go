@@ -31,6 +31,15 @@ func text(s *string) string {
 	return *s
 }
 
+// ResolvedModel is the id that tells what model runs: the one behind Model
+// where that was found out, else Model.
+func (w *Workload) ResolvedModel() string {
+	if w.BaseModel != "" {
+		return w.BaseModel
+	}
+	return w.Model
+}
+
 // DefaultRetries is how often records that failed for a passing reason are
 // tried again where the workload says nothing.
 const DefaultRetries = 1

@@ -39,6 +39,13 @@ type Workload struct {
 	Output       *Output           `json:"output,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
 	Notice       *Notice           `json:"notice,omitempty"`
+
+	// RowModel is the model that the upload's first row names, of an upload
+	// in another service's shape, and BaseModel the model behind Model where
+	// its id does not tell. Both are found out when an upload is accepted and
+	// are no keys of the file.
+	RowModel  string `json:"row_model,omitempty"`
+	BaseModel string `json:"base_model,omitempty"`
 }
 
 // Invocation is the value of the key of this name.

@@ -215,7 +215,6 @@ func TestCheck(t *testing.T) {
 		{"a model is enough for prompts", "model: a", dataset.Prompt, ""},
 		{"a model is needed", "", dataset.Native, "model: no model is set; name one in a workload.yaml at or above the upload"},
 		{"other rows need a template", "model: a", dataset.JSONL, `prompt_template: the rows have neither "prompt" nor "modelInput", so a prompt_template must say what to ask`},
-		{"rendered prompts cannot be invoke-model", "model: a\ninvocation: invoke-model", dataset.Prompt, "invocation: invoke-model is for native rows; rows in format prompt are sent as converse"},
 		{"native rows may be either", "model: a\ninvocation: converse", dataset.Native, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -230,7 +229,7 @@ func TestCheck(t *testing.T) {
 func TestWhatIsNotBuiltIsRefusedByName(t *testing.T) {
 	w := parse(t, "model: a\noutput: {parquet: true, json: {type: object}, csv: false}\ngather: {quiet: 0s}\n")
 	err := workload.Unsupported(w, dataset.OpenAI)
-	if got := fmt.Sprint(err); !strings.HasPrefix(got, "format openai: not supported") || !strings.Contains(got, "\noutput.parquet: ") || !strings.Contains(got, "\noutput.json: ") || strings.Count(got, "\n") != 2 {
+	if got := fmt.Sprint(err); !strings.HasPrefix(got, "output.parquet: not supported") || strings.Count(got, "\n") != 1 {
 		t.Errorf("got %s", got)
 	}
 	if err := workload.Unsupported(parse(t, "model: a\nretries: 2\n"), dataset.Prompt); err != nil {

@@ -38,15 +38,23 @@ type World struct {
 	Workload      workload.Workload
 	// Outcome decides how a job ends; nil: all answered.
 	Outcome func(batch.Job) memory.Outcome
+	// Answer gives modelOutput for modelInput; nil: a text in the shape of
+	// Converse or of Anthropic's messages.
+	Answer func(modelID string, how batch.Invocation, modelInput []byte) []byte
 	// LoseEvents drops every state-change event.
 	LoseEvents bool
 	// Slice is how long one invocation may take.
 	Slice time.Duration
+	// Hook sees every call on the buckets.
+	Hook memory.Hook
+	// Invoked is told of every message that a half handles.
+	Invoked func(half string, body []byte)
 	// Failed are the errors of invocations that gave their message back.
 	Failed []string
 	// TempDir is the functions' temporary folder.
 	TempDir string
 
+	submit      *handler.Submit
 	invocations int
 	t           testing.TB
 	jobEvents   []batch.Job
@@ -59,12 +67,12 @@ func New(t testing.TB, change func(*World)) *World {
 	if change != nil {
 		change(w)
 	}
-	w.Input = memory.NewBucket(memory.BucketOptions{Name: "in", Versioned: true, Clock: w.Clock})
-	w.Output = memory.NewBucket(memory.BucketOptions{Name: "out", Clock: w.Clock})
+	w.Input = memory.NewBucket(memory.BucketOptions{Name: "in", Versioned: true, Clock: w.Clock, Hook: w.Hook})
+	w.Output = memory.NewBucket(memory.BucketOptions{Name: "out", Clock: w.Clock, Hook: w.Hook})
 	w.Uploads = memory.NewQueue(memory.QueueOptions{Name: "uploads", Clock: w.Clock, Visibility: 90 * time.Minute, MaxReceives: 5})
 	w.Jobs = memory.NewQueue(memory.QueueOptions{Name: "jobs", Clock: w.Clock, Visibility: 90 * time.Minute, MaxReceives: 5})
 	w.Bedrock = memory.NewBedrock(memory.BedrockOptions{Clock: w.Clock, Buckets: []*memory.Bucket{w.Input, w.Output},
-		MinRecords: w.Settings.Quotas.MinRecords, MaxRecords: w.Settings.Quotas.MaxRecords})
+		MinRecords: w.Settings.Quotas.MinRecords, MaxRecords: w.Settings.Quotas.MaxRecords, Answer: w.Answer})
 	w.Input.Watch(func(o batch.Object) { w.Uploads.Put(Notification("in", o), 0) })
 	w.Bedrock.Watch(func(j batch.Job) {
 		if j.Status.Terminal() {
@@ -120,8 +128,15 @@ func (o observer) Observe(_ context.Context, e pipeline.Event) {
 	o.t.Log(append([]any{e.Name, e.Submission}, e.Fields...)...)
 }
 
-// Submit is the submitting half over this world.
+// Submit is the submitting half over this world, one process that stays warm.
 func (w *World) Submit() *handler.Submit {
+	if w.submit == nil {
+		w.submit = w.newSubmit()
+	}
+	return w.submit
+}
+
+func (w *World) newSubmit() *handler.Submit {
 	return handler.NewSubmit(pipeline.NewSubmit(w.options(), w.Bedrock.Jobs(nil), w.Bedrock.Model(nil)), "in", w.Uploads, slog.New(slog.DiscardHandler), w.Clock.Now)
 }
 
@@ -152,12 +167,16 @@ func (c deadlineContext) Deadline() (time.Time, bool) { return c.deadline, true 
 // reports false if nothing is.
 func (w *World) Step() bool {
 	for _, q := range []struct {
+		half   string
 		queue  *memory.Queue
 		handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)
-	}{{w.Uploads, w.Submit().Handle}, {w.Jobs, w.Collect().Handle}} {
+	}{{"submit", w.Uploads, w.Submit().Handle}, {"collect", w.Jobs, w.Collect().Handle}} {
 		m, ok := q.queue.Receive()
 		if !ok {
 			continue
+		}
+		if w.Invoked != nil {
+			w.Invoked(q.half, m.Body)
 		}
 		if w.Invoke(q.handle, m.Body) {
 			q.queue.Delete(m)

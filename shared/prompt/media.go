@@ -1,0 +1,58 @@
+package prompt
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Media is a kind of content that is not text.
+type Media struct {
+	// Block is image or document, Format the name that Converse has for it.
+	Block, Format string
+}
+
+// mediaTypes are the MIME types that Converse takes, by what it calls them.
+var mediaTypes = map[string]Media{
+	"image/png": {"image", "png"}, "image/jpeg": {"image", "jpeg"}, "image/jpg": {"image", "jpeg"},
+	"image/gif": {"image", "gif"}, "image/webp": {"image", "webp"},
+	"application/pdf": {"document", "pdf"}, "text/csv": {"document", "csv"}, "text/html": {"document", "html"},
+	"text/plain": {"document", "txt"}, "text/markdown": {"document", "md"},
+	"application/msword":       {"document", "doc"},
+	"application/vnd.ms-excel": {"document", "xls"},
+	"application/vnd.openxmlformats-officedocument.wordprocessingml.document": {"document", "docx"},
+	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":       {"document", "xlsx"},
+}
+
+// MediaTypes names the kinds of a block, for messages.
+const mediaNames = "images png, jpeg, gif, webp and documents pdf, docx, doc, xlsx, xls, csv, html, txt, md"
+
+// appendHead appends a block up to its base64 data.
+func (m Media) appendHead(dst []byte, n int) []byte {
+	dst = append(append(append(dst, `{"`...), m.Block...), `":{"format":"`...)
+	dst = append(append(dst, m.Format...), '"')
+	if m.Block == "document" {
+		// Names are part of what the model reads; the service allows few
+		// characters in them.
+		dst = strconv.AppendInt(append(dst, `,"name":"document-`...), int64(n), 10)
+		dst = append(dst, '"')
+	}
+	return append(dst, `,"source":{"bytes":"`...)
+}
+
+const mediaTail = `"}}}`
+
+// dataURL takes a data URL apart; false if it is none, or of a type that is
+// not known.
+func dataURL(url string) (m Media, data string, ok bool) {
+	rest, ok := strings.CutPrefix(url, "data:")
+	if !ok {
+		return m, "", false
+	}
+	head, data, ok := strings.Cut(rest, ",")
+	if !ok || data == "" || !strings.HasSuffix(head, ";base64") {
+		return m, "", false
+	}
+	kind, _, _ := strings.Cut(head, ";")
+	m, ok = mediaTypes[strings.ToLower(kind)]
+	return m, data, ok
+}
