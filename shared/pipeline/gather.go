@@ -203,7 +203,7 @@ func (r *submitRun) lookAt(ctx context.Context, folder string, quiet time.Durati
 			if !landed {
 				continue
 			}
-			if err := r.send(ctx, r.uploads, Message{Do: DoSettle, Folder: folder}, quiet); err != nil {
+			if err := r.send(ctx, r.uploads, Message{Do: DoSettle, Folder: folder, Due: doc.Next}, quiet); err != nil {
 				return err
 			}
 		}
@@ -326,7 +326,7 @@ func (r *submitRun) lookAtNow(ctx context.Context, folder string) error {
 // lookLater puts the look off; of several messages for a folder one goes on.
 func (r *submitRun) lookLater(ctx context.Context, doc settler, etag string, wait time.Duration) error {
 	now := r.clock.Now()
-	if doc.Next.After(now) {
+	if doc.Next.After(now) && !doc.Next.Equal(r.in.Due) {
 		return nil // another message is under way
 	}
 	doc.Next = now.Add(wait).UTC()
@@ -334,7 +334,7 @@ func (r *submitRun) lookLater(ctx context.Context, doc settler, etag string, wai
 	if err != nil || !landed {
 		return err
 	}
-	return r.send(ctx, r.uploads, Message{Do: DoSettle, Folder: doc.Folder}, wait)
+	return r.send(ctx, r.uploads, Message{Do: DoSettle, Folder: doc.Folder, Due: doc.Next}, wait)
 }
 
 // quiet is how long a folder must still be left alone; 0 if it can be settled,
