@@ -70,6 +70,13 @@ func (o *objects) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 		name = "ObjectCreated:Post"
 	}
 	err = o.service.telling(ctx, name, *in.Bucket, *in.Key, func() (created, error) {
+		h := o.hold(*in.Bucket)
+		defer h.release()
+		if strings.HasSuffix(*in.Key, "/") {
+			h.take() // a folder itself: its body is not read
+		} else {
+			in.Body = holdAfter(in.Body, h)
+		}
 		out, err = o.Posix.PutObject(ctx, in)
 		c := created{etag: out.ETag, version: out.VersionID, size: -1}
 		if out.Size != nil {
@@ -87,6 +94,14 @@ func (o *objects) CopyObject(ctx context.Context, in s3response.CopyObjectInput)
 	}
 	err = o.service.telling(ctx, "ObjectCreated:Copy", *in.Bucket, *in.Key, func() (created, error) {
 		out, err = o.Posix.CopyObject(ctx, in)
+		if errorCode(err) == "ExistingObjectIsDirectory" {
+			// Or its folder has just been removed. The copy's own reading cannot
+			// be told from its commit, so only this second try holds the folders.
+			h := o.hold(*in.Bucket)
+			h.take()
+			defer h.release()
+			out, err = o.Posix.CopyObject(ctx, in)
+		}
 		c := created{size: -1}
 		if out.VersionId != nil {
 			c.version = *out.VersionId
@@ -113,7 +128,9 @@ func (o *objects) CompleteMultipartUpload(ctx context.Context, in *awss3.Complet
 		return out, "", err
 	}
 	err = o.service.telling(ctx, "ObjectCreated:CompleteMultipartUpload", *in.Bucket, *in.Key, func() (created, error) {
-		out, version, err = o.Posix.CompleteMultipartUpload(ctx, in)
+		h := o.hold(*in.Bucket)
+		defer h.release()
+		out, version, err = o.Posix.CompleteMultipartUploadWithCopy(ctx, in, holdAfterParts(in, h))
 		c := created{version: version, size: -1}
 		if out.ETag != nil {
 			c.etag = *out.ETag
@@ -151,28 +168,44 @@ func (o *objects) DeleteObject(ctx context.Context, in *awss3.DeleteObjectInput)
 	if err := o.mayCompare(ctx, *in.Bucket, *in.Key, in.IfMatch); err != nil {
 		return nil, err
 	}
-	return o.Posix.DeleteObject(ctx, in)
+	return o.delete(ctx, in)
 }
 
-// DeleteObjects removes several objects.
-func (o *objects) DeleteObjects(ctx context.Context, in *awss3.DeleteObjectsInput) (s3response.DeleteResult, error) {
-	var absent []types.DeletedObject
-	var rest []types.ObjectIdentifier
-	for _, id := range in.Delete.Objects {
-		if id.Key != nil && checkKey(*id.Key) != nil {
-			absent = append(absent, types.DeletedObject{Key: id.Key, VersionId: id.VersionId})
-		} else {
-			rest = append(rest, id)
-		}
+// delete removes an object, and with it the folders that are empty then.
+func (o *objects) delete(ctx context.Context, in *awss3.DeleteObjectInput) (out *awss3.DeleteObjectOutput, err error) {
+	b := o.service.bucket(*in.Bucket)
+	if b == nil || b.Versioned && (in.VersionId == nil || *in.VersionId == "") {
+		return o.Posix.DeleteObject(ctx, in) // leaves a marker in the folder
 	}
-	if len(absent) == 0 {
-		return o.Posix.DeleteObjects(ctx, in)
-	}
-	some := *in
-	some.Delete = &types.Delete{Objects: rest, Quiet: in.Delete.Quiet}
-	out, err := o.Posix.DeleteObjects(ctx, &some)
-	out.Deleted = append(out.Deleted, absent...)
+	b.folders.emptying(func() { out, err = o.Posix.DeleteObject(ctx, in) })
 	return out, err
+}
+
+// DeleteObjects removes several objects, one after the other.
+func (o *objects) DeleteObjects(ctx context.Context, in *awss3.DeleteObjectsInput) (out s3response.DeleteResult, err error) {
+	for _, id := range in.Delete.Objects {
+		deleted := types.DeletedObject{Key: id.Key, VersionId: id.VersionId}
+		if id.Key == nil || checkKey(*id.Key) == nil {
+			one, err := o.delete(ctx, &awss3.DeleteObjectInput{Bucket: in.Bucket, Key: id.Key, VersionId: id.VersionId})
+			if err != nil {
+				out.Error = append(out.Error, s3err.ObjectDeleteError(id.Key, id.VersionId, err))
+				continue
+			}
+			if one.DeleteMarker != nil && *one.DeleteMarker {
+				deleted.DeleteMarker, deleted.DeleteMarkerVersionId = one.DeleteMarker, one.VersionId
+			}
+		}
+		out.Deleted = append(out.Deleted, deleted)
+	}
+	return out, nil
+}
+
+// hold is a hold, not yet taken, on the bucket's folders.
+func (o *objects) hold(bucketName string) *hold {
+	if b := o.service.bucket(bucketName); b != nil {
+		return &hold{folders: &b.folders}
+	}
+	return &hold{}
 }
 
 // mayCompare asks for s3:GetObject where a write depends on the object's

@@ -84,7 +84,8 @@ type Service struct {
 
 type bucket struct {
 	Bucket
-	policy *access.Policy
+	policy  *access.Policy
+	folders folders
 }
 
 // New starts the service. One can run in a process at a time, the process's
