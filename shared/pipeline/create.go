@@ -115,6 +115,11 @@ func (r *submitRun) adopt(ctx context.Context, id string, n, attempt int, arn st
 			return served{}, 0, fmt.Errorf("stop job %s: %w", arn, err)
 		}
 	}
+	if !s.State.Terminal() {
+		if err := r.report(ctx, s); err != nil {
+			return served{}, 0, err
+		}
+	}
 	left := turn(s) == nil
 	return served{stays: !left, left: left && s.Checkpoint == nil, live: liveJobs(s)}, 0, nil
 }
