@@ -40,7 +40,7 @@ type invocation struct {
 	over     bool      // its goroutine has ended
 	failed   bool      // it gave its message back
 	panicked string
-	hurt     int // faults that its calls met
+	hurt     int // failures that its calls met behind a publication
 	// published are the submissions whose notice it sent.
 	published []string
 	after     map[string]int  // jobs created after a stop or pause, by which
@@ -257,13 +257,24 @@ func (i *invocation) Before(_ context.Context, call, key string) error {
 		i.die(call, false, "crash")
 		return errDead
 	}
+	if s.w.cursed && call == "Bucket.Read" && strings.Contains(key, "/out/") && s.users.cursed(key) {
+		i.die(call, false, "curse")
+		return errDead
+	}
 	if err := i.refuse(call, key); err != nil {
-		i.hurt++
+		i.harm(err)
 		s.fault("%s > %s %s: %v, without effect", i.name, call, key, err)
 		return fmt.Errorf("%s %s: %w", call, key, err)
 	}
 	s.ledger.before(i, call, key)
 	return nil
+}
+
+// harm notes a failure that may have a notice published again.
+func (i *invocation) harm(err error) {
+	if len(i.published) > 0 && !errors.Is(err, batch.ErrPrecondition) {
+		i.hurt++
+	}
 }
 
 func (p plan) is(call string, after bool, n int) bool {
@@ -294,7 +305,7 @@ func (i *invocation) After(_ context.Context, call, key string, err error) error
 	}
 	if err == nil || err.Error() == "EOF" {
 		if lost := i.lose(call, key); lost != nil {
-			i.hurt++
+			i.harm(lost)
 			s.fault("%s > %s %s: %v, with its effect", i.name, call, key, lost)
 			return fmt.Errorf("%s %s: %w", call, key, lost)
 		}
@@ -330,7 +341,7 @@ func (i *invocation) refuse(call, key string) error {
 // lose says whether the answer to a call that had its effect is lost.
 func (i *invocation) lose(call, key string) error {
 	s := i.s
-	if conditional(call, key) && s.chance(s.w.conflict/2) {
+	if conditional(call, key) && (s.w.stubborn || s.chance(s.w.conflict/2)) {
 		return batch.ErrPrecondition // a retry met the write of the first try
 	}
 	if call == "Bucket.Abort" || !s.chance(s.w.fault/2) {

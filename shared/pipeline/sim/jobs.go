@@ -131,6 +131,8 @@ func (s *sim) jobChanged(job batch.Job) {
 		s.in(s.between(0, time.Hour), func() { s.end(arn, batch.Expired) })
 	case job.Status == batch.Scheduled:
 		s.in(s.between(0, 20*time.Minute), func() { s.advance(arn, job.Status) })
+	case job.Status == batch.InProgress && s.rnd.IntN(15) == 0:
+		s.in(s.between(time.Hour, 12*time.Hour), func() { s.end(arn, batch.Completed) })
 	case job.Status == batch.InProgress:
 		s.in(s.between(time.Minute, pick(s.rnd, 5*time.Minute, 40*time.Minute, 2*time.Hour)), func() { s.end(arn, batch.Completed) })
 	case job.Status == batch.Stopping:
@@ -193,6 +195,7 @@ func (s *sim) end(arn string, status batch.Status) {
 	if job.Status == batch.Stopping {
 		status = batch.Stopped
 	}
+	s.ledger.outlived(job)
 	r := s.rnd
 	o := memory.Outcome{Status: status}
 	f := &fate{status: status, certain: true, lines: map[string]memory.Line{}}

@@ -286,6 +286,22 @@ func (l *ledger) created(job batch.Job) {
 	_ = part
 }
 
+// obeyed is how long after a stop a job may still run untold: what was lost is
+// made up for by a tick.
+const obeyed = 3 * time.Hour
+
+// outlived sees a job about to end: one of a stopped submission was told so.
+func (l *ledger) outlived(job batch.Job) {
+	_, id, _, _, _ := pipeline.ParseJobName(job.Name)
+	a := l.account(id)
+	if a == nil || a.stopAt.IsZero() || job.Status == batch.Stopping || a.newer {
+		return
+	}
+	if d := l.s.clock.Now().Sub(a.stopAt); d > obeyed {
+		l.s.violation("job %s is %s %v after its submission was stopped", job.Name, job.Status, d)
+	}
+}
+
 func between(line []byte, from, to string) []byte {
 	_, rest, _ := bytes.Cut(line, []byte(from))
 	out, _, _ := bytes.Cut(rest, []byte(to))

@@ -47,6 +47,11 @@ type users struct {
 	noSlots  time.Duration // how long there were none
 }
 
+// cursed reports whether a key is of the first upload's submission.
+func (u *users) cursed(key string) bool {
+	return len(u.uploads) > 0 && strings.Contains(key, u.uploads[0].id)
+}
+
 func (u *users) denied(now time.Time) bool { return now.Before(u.deniedTo) }
 
 // upload is one version of one object that somebody put.

@@ -30,6 +30,12 @@ type weather struct {
 	tick     time.Duration
 	storm    time.Duration // how long the faults go on
 	slots    int
+	// stubborn answers every conditional write that had its effect as if it
+	// had lost, also when the weather has cleared.
+	stubborn bool
+	// cursed kills whoever reads the output of the first upload's jobs, for
+	// as long as the schedule lasts.
+	cursed bool
 	// plan is one crash at a chosen place, beside those of chance.
 	plan plan
 }
@@ -67,6 +73,8 @@ func (s *sim) drawWeather() {
 	w.forget = pick(r, 0, 0.02, 0.1)
 	w.throttle = pick(r, 0, 0.05, 0.3)
 	w.lag = pick(r, 0, 0, 5*time.Second, 2*time.Minute)
+	w.stubborn = r.IntN(40) == 0
+	w.cursed = r.IntN(60) == 0
 	if r.IntN(5) < 3 {
 		w.alive = 2 + r.IntN(3)
 		w.preempt = pick(r, 0.02, 0.1, 0.3)
@@ -74,17 +82,21 @@ func (s *sim) drawWeather() {
 	if r.IntN(2) == 0 {
 		calls := memory.Calls()
 		w.plan = plan{call: calls[r.IntN(len(calls))], after: r.IntN(2) == 0, n: 1 + r.IntN(1<<r.IntN(6))}
+		switch w.plan.call {
+		case "Jobs.Stop", "Topic.Publish", "Bucket.Compose", "Bucket.Stat", "Model.Answer":
+			w.plan.n = 1 + r.IntN(2) // seldom made
+		}
 	}
 }
 
 func (w weather) String() string {
-	return fmt.Sprintf("crash=%g fault=%g conflict=%g slow=%g preempt=%g lose=%g late=%g repeat=%g forget=%g bad=%g odd=%g throttle=%g lag=%v repeated-create=%d alive=%d timeout=%v tick=%v storm=%v slots=%d plan=%+v",
-		w.crash, w.fault, w.conflict, w.slow, w.preempt, w.lose, w.late, w.repeat, w.forget, w.bad, w.odd, w.throttle, w.lag, w.answer, w.alive, w.timeout, w.tick, w.storm, w.slots, w.plan)
+	return fmt.Sprintf("crash=%g fault=%g conflict=%g slow=%g preempt=%g lose=%g late=%g repeat=%g forget=%g bad=%g odd=%g throttle=%g lag=%v repeated-create=%d alive=%d timeout=%v tick=%v storm=%v slots=%d stubborn=%v cursed=%v plan=%+v",
+		w.crash, w.fault, w.conflict, w.slow, w.preempt, w.lose, w.late, w.repeat, w.forget, w.bad, w.odd, w.throttle, w.lag, w.answer, w.alive, w.timeout, w.tick, w.storm, w.slots, w.stubborn, w.cursed, w.plan)
 }
 
 // calm ends all faults: what is held up comes, nothing fails any more.
 func (w *weather) calm() {
-	*w = weather{alive: w.alive, timeout: 15 * time.Minute, tick: 30 * time.Minute, slots: 20, lose: w.lose, answer: w.answer}
+	*w = weather{alive: w.alive, timeout: 15 * time.Minute, tick: 30 * time.Minute, slots: 20, lose: w.lose, answer: w.answer, stubborn: w.stubborn, cursed: w.cursed}
 	if w.lose < 0.5 {
 		w.lose = 0
 	} else {

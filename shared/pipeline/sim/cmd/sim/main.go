@@ -19,12 +19,15 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline/sim"
 )
 
+var first bool
+
 func main() {
 	seeds := flag.Uint64("seeds", 1000, "number of schedules")
 	start := flag.Uint64("start", 1, "the first seed")
 	seed := flag.Uint64("seed", 0, "replay this one with its trace")
 	limit := flag.Duration("for", 0, "stop after this long (0: never)")
 	shown := flag.Int("show", 10, "violations to show")
+	flag.BoolVar(&first, "first", false, "stop at the first violation")
 	flag.Parse()
 	debug.SetGCPercent(1000) // schedules make much short-lived garbage and keep little
 	if *seed > 0 {
@@ -51,7 +54,7 @@ func many(start, seeds uint64, limit time.Duration, shown int) int {
 				mu.Lock()
 				seed := next
 				next++
-				over := seed >= start+seeds || limit > 0 && time.Since(began) > limit
+				over := first && wrong > 0 || seed >= start+seeds || limit > 0 && time.Since(began) > limit
 				mu.Unlock()
 				if over {
 					return
