@@ -131,12 +131,29 @@ func (q *Queue) Next() (next time.Time, ok bool) {
 
 // Receive takes the oldest message that is ready.
 func (q *Queue) Receive() (Message, bool) {
-	for _, id := range q.Ready() {
+	for {
+		id, ok := q.first()
+		if !ok {
+			return Message{}, false
+		}
+		// One that goes to the dead letters is not ready any more.
 		if m, ok := q.Take(id); ok {
 			return m, true
 		}
 	}
-	return Message{}, false
+}
+
+// first is the oldest message that is ready.
+func (q *Queue) first() (string, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.set.Clock.Now()
+	for _, m := range q.messages {
+		if !m.visible.After(now) {
+			return m.id, true
+		}
+	}
+	return "", false
 }
 
 // Take receives one message by id, if it is ready. One that was received often
