@@ -91,7 +91,7 @@ func (d *drive) begin(ctx context.Context) error {
 		return err
 	}
 	if s == nil {
-		return d.retried(ctx, func() error { return d.submit.Uploaded(ctx, d.invocation(), d.run.rec.Upload) })
+		return d.run.client.retried(ctx, func() error { return d.submit.Uploaded(ctx, d.invocation(), d.run.rec.Upload) })
 	}
 	d.poll(s)
 	if !s.State.Terminal() {
@@ -101,8 +101,7 @@ func (d *drive) begin(ctx context.Context) error {
 }
 
 // retried bears failures that pass.
-func (d *drive) retried(ctx context.Context, f func() error) error {
-	c := d.run.client
+func (c *Client) retried(ctx context.Context, f func() error) error {
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil || !pipeline.Later(err) {
@@ -124,14 +123,14 @@ func (d *drive) drain(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if err := d.jobs.refusal(); err != nil {
+			return err
+		}
 		m, ok := d.post.take()
 		if !ok {
 			return nil
 		}
-		if err := d.retried(ctx, func() error { return d.handle(ctx, m) }); err != nil {
-			return err
-		}
-		if err := d.jobs.refusal(); err != nil {
+		if err := d.run.client.retried(ctx, func() error { return d.handle(ctx, m) }); err != nil {
 			return err
 		}
 	}
@@ -232,14 +231,17 @@ func (d *drive) toTheEnd(ctx context.Context, tell func(Progress)) error {
 
 // tidied removes what a process that died at the very end left behind.
 func (d *drive) tidied(ctx context.Context, s *pipeline.Submission) error {
-	_, _, err := d.run.bucket.Get(ctx, config.Open+s.ID)
+	err := d.run.client.retried(ctx, func() error {
+		_, _, err := d.run.bucket.Get(ctx, config.Open+s.ID)
+		return err
+	})
 	if errors.Is(err, batch.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return d.retried(ctx, func() error { return d.collect.Collect(ctx, d.invocation(), s.ID) })
+	return d.run.client.retried(ctx, func() error { return d.collect.Collect(ctx, d.invocation(), s.ID) })
 }
 
 // watched remembers the jobs as they were last read, and the last refusal to

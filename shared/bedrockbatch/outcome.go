@@ -81,7 +81,11 @@ func (r *Run) Outcome(ctx context.Context) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, _, err := r.bucket.Get(ctx, pipeline.ResultsKey(s, "summary.json"))
+	var body []byte
+	err = r.client.retried(ctx, func() (err error) {
+		body, _, err = r.bucket.Get(ctx, pipeline.ResultsKey(s, "summary.json"))
+		return err
+	})
 	if err != nil {
 		return nil, explain(err, "outcome of run %s", r.rec.Name)
 	}

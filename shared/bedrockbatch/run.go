@@ -98,7 +98,7 @@ func (c *Client) Create(ctx context.Context, spec Spec, src Source) (*Run, error
 		return nil, err
 	}
 	if !r.Resumed {
-		if err := r.upload(ctx, wanted, inputs, "uploads/input"+src.ext); err != nil {
+		if err := c.retried(ctx, func() error { return r.upload(ctx, wanted, inputs, "uploads/input"+src.ext) }); err != nil {
 			return nil, explain(err, "create run %s", name)
 		}
 	}
@@ -107,7 +107,7 @@ func (c *Client) Create(ctx context.Context, spec Spec, src Source) (*Run, error
 
 // found looks for an earlier run of the same name and takes it up.
 func (r *Run) found(ctx context.Context, wanted record) error {
-	there, err := readRecord(ctx, r.bucket)
+	there, err := r.client.readRecord(ctx, r.bucket)
 	if errors.Is(err, batch.ErrNotFound) {
 		return nil
 	}
@@ -142,9 +142,13 @@ func sameSettings(a, b workload.Workload) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-func readRecord(ctx context.Context, b *below) (record, error) {
+func (c *Client) readRecord(ctx context.Context, b *below) (record, error) {
 	var there record
-	body, _, err := b.Get(ctx, recordKey)
+	var body []byte
+	err := c.retried(ctx, func() (err error) {
+		body, _, err = b.Get(ctx, recordKey)
+		return err
+	})
 	if err != nil {
 		return there, err
 	}
@@ -159,6 +163,9 @@ func readRecord(ctx context.Context, b *below) (record, error) {
 
 // upload puts the inputs, then the record that makes them a run.
 func (r *Run) upload(ctx context.Context, rec record, inputs *spooled, key string) error {
+	if _, err := inputs.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
 	w, err := r.bucket.Create(ctx, key)
 	if err != nil {
 		return err
@@ -182,15 +189,12 @@ func (r *Run) upload(ctx context.Context, rec record, inputs *spooled, key strin
 	if _, err := r.bucket.Put(ctx, recordKey, body, batch.Condition{IfAbsent: true}); err != nil && !errors.Is(err, batch.ErrPrecondition) {
 		return err
 	}
-	// Somebody else may have been quicker, or this very write was repeated.
-	there, err := readRecord(ctx, r.bucket)
-	if err != nil {
+	// Somebody else may have been quicker with the same, or this very write
+	// was repeated.
+	if err := r.found(ctx, rec); err != nil {
 		return err
 	}
-	if there.Upload != rec.Upload {
-		return conflict("create run "+rec.Name, "wait for it, or take another name", "somebody else has started a run of this name at the same moment")
-	}
-	r.rec, r.id = there, pipeline.SubmissionID(there.Upload)
+	r.Resumed = r.rec.Upload != rec.Upload
 	return nil
 }
 
@@ -202,7 +206,7 @@ func (c *Client) Open(ctx context.Context, name string) (*Run, error) {
 	}
 	r := &Run{client: c, bucket: c.at(name), Resumed: true}
 	var err error
-	if r.rec, err = readRecord(ctx, r.bucket); err != nil {
+	if r.rec, err = c.readRecord(ctx, r.bucket); err != nil {
 		return nil, explain(err, "open run %s", name)
 	}
 	r.id = pipeline.SubmissionID(r.rec.Upload)
@@ -244,7 +248,11 @@ func (r *Run) view() pipeline.View { return pipeline.View{Output: r.bucket} }
 
 // submission reads the run's state; nil if nothing is accepted yet.
 func (r *Run) submission(ctx context.Context) (*pipeline.Submission, error) {
-	s, err := r.view().Submission(ctx, r.id)
+	var s *pipeline.Submission
+	err := r.client.retried(ctx, func() (err error) {
+		s, err = r.view().Submission(ctx, r.id)
+		return err
+	})
 	if errors.Is(err, batch.ErrNotFound) {
 		return nil, nil
 	}

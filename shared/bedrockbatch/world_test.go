@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,4 +169,65 @@ func TestARunAnswersEveryInputInOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// killer ends a process at its n-th call, before or after its effect: from
+// then on nothing that it does has any.
+type killer struct {
+	mu    sync.Mutex
+	left  int
+	after bool
+	dead  bool
+}
+
+var errDead = errors.New("the process is dead")
+
+func (k *killer) Before(context.Context, string, string) error { return k.step(false, nil) }
+
+func (k *killer) After(_ context.Context, _, _ string, err error) error { return k.step(true, err) }
+
+func (k *killer) step(after bool, err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if after == k.after && !k.dead {
+		k.left--
+		k.dead = k.left < 0
+	}
+	if k.dead {
+		return errDead
+	}
+	return err
+}
+
+// denying denies one call.
+type denying string
+
+func (d denying) Before(_ context.Context, call, key string) error {
+	if call == string(d) {
+		return fmt.Errorf("%s %s: %w", call, key, batch.ErrAccess)
+	}
+	return nil
+}
+
+func (denying) After(_ context.Context, _, _ string, err error) error { return err }
+
+// failing fails every n-th call, before its effect.
+type failing struct {
+	every, n int
+	err      error
+}
+
+func (f *failing) Before(context.Context, string, string) error {
+	if f.n++; f.n%f.every == 0 {
+		return f.err
+	}
+	return nil
+}
+
+func (*failing) After(_ context.Context, _, _ string, err error) error { return err }
+
+func contextWith(t *testing.T) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, cancel
 }
