@@ -36,6 +36,10 @@ type Config struct {
 	// bedrock, ...). They find the caller with access.PrincipalFrom and the
 	// whole body in the request.
 	Services map[string]http.Handler
+	// Links get GET requests without a signature by their Action: the links
+	// that a service sends out, to be followed with a browser. They come
+	// without a principal.
+	Links map[string]http.Handler
 	// Log receives what clients cannot be told; default slog.Default().
 	Log *slog.Logger
 }
@@ -57,6 +61,10 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sig, err := parseSignature(r)
 	if err != nil {
 		writeError(w, r, access.AsAPIError(err))
+		return
+	}
+	if link := f.link(r); sig == nil && link != nil {
+		link.ServeHTTP(w, r)
 		return
 	}
 	if sig == nil || sig.service == "s3" {
@@ -91,6 +99,14 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(access.WithPrincipal(r.Context(), who))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	handler.ServeHTTP(w, r)
+}
+
+// link is who answers a link, or nil: S3, too, is asked without signatures.
+func (f *Front) link(r *http.Request) http.Handler {
+	if r.Method != http.MethodGet || r.URL.Path != "/" {
+		return nil
+	}
+	return f.cfg.Links[r.URL.Query().Get("Action")]
 }
 
 // writeError renders an error that no service saw: XML for the query protocol,

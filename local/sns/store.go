@@ -26,6 +26,7 @@ type savedSubscription struct {
 	Protocol   string            `json:"protocol"`
 	Endpoint   string            `json:"endpoint"`
 	Confirmed  bool              `json:"confirmed"`
+	MustSign   bool              `json:"mustSign,omitzero"`
 	Token      string            `json:"token"`
 	Attributes map[string]string `json:"attributes,omitzero"`
 }
@@ -43,7 +44,7 @@ func (s *Service) save() error {
 		st := savedTopic{Name: t.name, Attributes: t.attributes, Tags: t.tags}
 		for _, sub := range t.subs {
 			if !sub.declared {
-				st.Subscriptions = append(st.Subscriptions, savedSubscription{sub.arn, sub.protocol, sub.endpoint, sub.confirmed, sub.token, sub.attributes})
+				st.Subscriptions = append(st.Subscriptions, savedSubscription{sub.arn, sub.protocol, sub.endpoint, sub.confirmed, sub.mustSign, sub.token, sub.attributes})
 			}
 		}
 		all = append(all, st)
@@ -80,7 +81,7 @@ func (s *Service) load() error {
 		}
 		maps.Copy(t.tags, st.Tags)
 		for _, ss := range st.Subscriptions {
-			sub := &subscription{arn: ss.ARN, topic: t.arn(), protocol: ss.Protocol, endpoint: ss.Endpoint, confirmed: ss.Confirmed, token: ss.Token}
+			sub := &subscription{arn: ss.ARN, topic: t.arn(), protocol: ss.Protocol, endpoint: ss.Endpoint, confirmed: ss.Confirmed, mustSign: ss.MustSign, token: ss.Token}
 			if err := sub.set(ss.Attributes); err != nil {
 				return fmt.Errorf("sns: load subscription %s: %w", ss.ARN, err)
 			}

@@ -59,7 +59,7 @@ func (c call) subscribe(in *subscribeIn) (*subscriptionARN, error) {
 
 type confirmIn struct {
 	TopicArn, Token           string
-	AuthenticateOnUnsubscribe *string
+	AuthenticateOnUnsubscribe bool
 }
 
 // confirmSubscription needs no signature: whoever has the token was asked.
@@ -72,7 +72,7 @@ func (c call) confirmSubscription(in *confirmIn) (*subscriptionARN, error) {
 	}
 	for _, s := range t.subs {
 		if in.Token != "" && s.token == in.Token {
-			s.confirmed = true
+			s.confirmed, s.mustSign = true, in.AuthenticateOnUnsubscribe
 			return &subscriptionARN{s.arn}, c.save()
 		}
 	}
@@ -102,7 +102,30 @@ func (c call) subscriptionFor(action, arn string) (*topic, *subscription, error)
 	return nil, nil, &access.APIError{Code: "NotFound", Status: http.StatusNotFound, Message: "Subscription does not exist"}
 }
 
+// unsubscribeByLink needs no signature unless the endpoint asked for one when
+// it confirmed.
+func (c call) unsubscribeByLink(arn string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.topics {
+		i := slices.IndexFunc(t.subs, func(s *subscription) bool { return s.arn == arn })
+		if i < 0 {
+			continue
+		}
+		if t.subs[i].mustSign {
+			return &access.APIError{Code: "AuthorizationError", Status: http.StatusForbidden, Message: "This subscription ends by a signed request only"}
+		}
+		t.subs = slices.Delete(t.subs, i, i+1)
+		t.deleted++
+		return c.save()
+	}
+	return nil // gone already
+}
+
 func (c call) unsubscribe(in *subscriptionARN) (*empty, error) {
+	if c.user == nil {
+		return nil, c.unsubscribeByLink(in.SubscriptionArn)
+	}
 	t, sub, err := c.subscriptionFor("Unsubscribe", in.SubscriptionArn)
 	if err != nil {
 		if access.AsAPIError(err).Code == "NotFound" {

@@ -32,6 +32,7 @@ type topic struct {
 type subscription struct {
 	arn, topic, protocol, endpoint string
 	confirmed, declared            bool
+	mustSign                       bool // to unsubscribe
 	token                          string
 	attributes                     map[string]string // as set
 	filter                         *pattern.Pattern

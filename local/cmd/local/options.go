@@ -15,7 +15,8 @@ import (
 // options are the command line's settings; all paths are absolute.
 type options struct {
 	port                      int
-	data, env, logs, mail     string
+	data, env, logs, work     string
+	mail                      string
 	record                    string
 	template, functions       string
 	servicesOnly, noSchedules bool
@@ -44,6 +45,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.data, "data", ".local/data", "folder of all state; deleting it starts afresh")
 	f.StringVar(&o.env, "env", "", "file of shell variables written when ready (default: env beside the data folder)")
 	f.StringVar(&o.logs, "log", "", "folder of the functions' logs (default: log beside the data folder)")
+	f.StringVar(&o.work, "work", "", "folder of the functions' temporary files, emptied at the start (default: work beside the data folder)")
 	f.StringVar(&o.mail, "mail", "", "folder of e-mails as files (default: mail beside the data folder)")
 	f.StringVar(&o.record, "access-record", "", "file of rights granted and used (default: access.jsonl beside the data folder)")
 	f.StringVar(&o.template, "template", "infra/template/bedrock-batch.template.json", "CloudFormation template that says what to run")
@@ -109,14 +111,14 @@ func (o *options) check() error {
 		}
 	}
 	beside := filepath.Dir(filepath.Clean(o.data))
-	for path, name := range map[*string]string{&o.env: "env", &o.logs: "log", &o.mail: "mail", &o.record: "access.jsonl"} {
+	for path, name := range map[*string]string{&o.env: "env", &o.logs: "log", &o.work: "work", &o.mail: "mail", &o.record: "access.jsonl"} {
 		if *path == "" {
 			*path = filepath.Join(beside, name)
 		}
 	}
 	// The embedded S3 server changes the working directory, so no path may
 	// depend on it.
-	for _, path := range []*string{&o.data, &o.env, &o.logs, &o.mail, &o.record, &o.template, &o.functions} {
+	for _, path := range []*string{&o.data, &o.env, &o.logs, &o.work, &o.mail, &o.record, &o.template, &o.functions} {
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
 			problems = append(problems, err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -75,7 +76,10 @@ func serve(ctx context.Context, o *options, log *slog.Logger, stdout io.Writer) 
 	defer stopFront()
 	stopped := make(chan error, 1)
 	go func() {
-		stopped <- front.New(front.Config{Authority: authority, S3: w.s3, Services: handlers, Log: log}).Serve(serving, listener, grace)
+		stopped <- front.New(front.Config{
+			Authority: authority, S3: w.s3, Services: handlers, Log: log,
+			Links: map[string]http.Handler{"ConfirmSubscription": w.sns, "Unsubscribe": w.sns},
+		}).Serve(serving, listener, grace)
 	}()
 
 	if err := w.start(ctx); err != nil {

@@ -117,7 +117,7 @@ func (w *world) topics() (err error) {
 
 func (w *world) functions() (err error) {
 	w.lambda, err = lambda.New(lambda.Config{
-		Endpoint: w.endpoint, LogDir: w.o.logs, Authority: w.authority, Queues: w.sqs, Clock: w.clock, Log: w.log,
+		Endpoint: w.endpoint, LogDir: w.o.logs, WorkDir: w.o.work, Authority: w.authority, Queues: w.sqs, Clock: w.clock, Log: w.log,
 		Kill: w.o.killFunctions, Seed: w.o.seed,
 	})
 	if err != nil {
