@@ -5,11 +5,14 @@
 package handlertest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +29,9 @@ import (
 
 // Deployment is the deployment's digits in the sample payloads.
 const Deployment = "3f9a1c04"
+
+// Crash is what a hook panics with to kill the invocation.
+var Crash = errors.New("crash")
 
 // World is one deployment and the services around it.
 type World struct {
@@ -49,6 +55,8 @@ type World struct {
 	Hook memory.Hook
 	// Invoked is told of every message that a half handles.
 	Invoked func(half string, body []byte)
+	// Sent are the modelInputs of the jobs' records.
+	Sent []string
 	// Failed are the errors of invocations that gave their message back.
 	Failed []string
 	// TempDir is the functions' temporary folder.
@@ -75,6 +83,9 @@ func New(t testing.TB, change func(*World)) *World {
 		MinRecords: w.Settings.Quotas.MinRecords, MaxRecords: w.Settings.Quotas.MaxRecords, Answer: w.Answer})
 	w.Input.Watch(func(o batch.Object) { w.Uploads.Put(Notification("in", o), 0) })
 	w.Bedrock.Watch(func(j batch.Job) {
+		if j.Status == batch.Submitted {
+			w.sent(j)
+		}
 		if j.Status.Terminal() {
 			w.jobEvents = append(w.jobEvents, j)
 		}
@@ -147,8 +158,17 @@ func (w *World) Collect() *handler.Collect {
 
 // Invoke hands one message body to a handler as Lambda does and reports
 // whether it was acknowledged.
-func (w *World) Invoke(handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), body []byte) bool {
+func (w *World) Invoke(handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), body []byte) (done bool) {
 	w.invocations++
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case Crash:
+			w.submit, done = nil, false // the process is gone and what it knew
+		default:
+			panic(p)
+		}
+	}()
 	ctx := lambdacontext.NewContext(context.Background(), &lambdacontext.LambdaContext{AwsRequestID: fmt.Sprintf("invocation-%d", w.invocations)})
 	ctx = deadlineContext{ctx, w.Clock.Now().Add(w.Slice)}
 	r, err := handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", Body: string(body)}}})
@@ -200,6 +220,19 @@ func (w *World) Step() bool {
 		return true
 	}
 	return false
+}
+
+// sent remembers what a new job will be asked.
+func (w *World) sent(j batch.Job) {
+	_, key, _ := strings.Cut(strings.TrimPrefix(j.Input, "s3://"), "/")
+	for line := range bytes.Lines(w.Output.Bytes(key)) {
+		var record struct {
+			ModelInput json.RawMessage `json:"modelInput"`
+		}
+		if json.Unmarshal(line, &record) == nil {
+			w.Sent = append(w.Sent, string(record.ModelInput))
+		}
+	}
 }
 
 func (w *World) deliver() {
