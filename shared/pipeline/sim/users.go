@@ -344,7 +344,7 @@ func (s *sim) drop(f folder, key string) {
 			}
 		})
 	}
-	if s.chance(0.15) {
+	if s.chance(0.2) || s.w.plan.call == "Jobs.Stop" {
 		s.in(s.between(0, soon), func() {
 			s.tell("stop %s", u.id)
 			s.uploads.Put(pipeline.Message{Do: pipeline.DoStop, Submission: u.id}.Encode(), 0)

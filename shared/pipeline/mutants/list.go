@@ -1,0 +1,298 @@
+package main
+
+// mutant is a deliberate fault in the product: a place where the code is made
+// to do what it must not. Old stands exactly once in File.
+type mutant struct {
+	Name string
+	File string // below shared/
+	Old  string
+	New  string
+	// Test names a test of Package that must fail; where there is none the
+	// simulation must report a violation.
+	Test, Package string
+}
+
+var list = []mutant{
+	// Paid for twice.
+	{
+		Name: "a name of its own for every try of a job",
+		File: "pipeline/create.go",
+		Old:  "Name: name, ModelID:",
+		New:  "Name: JobName(r.deployment, s.ID, n, attempt+r.writes%5), ModelID:",
+	},
+	{
+		Name: "no intent is looked up before a job is created",
+		File: "pipeline/create.go",
+		Old:  "if p := s.part(n, attempt); p.Status == PartCreating {",
+		New:  "if p := s.part(n, attempt); p.Status == PartCollected {",
+	},
+	{
+		Name: "a name in use is taken for a failure",
+		File: "pipeline/create.go",
+		Old:  "case errors.Is(err, batch.ErrInUse), errors.Is(err, batch.ErrConflict):",
+		New:  "case errors.Is(err, batch.ErrConflict):",
+	},
+	{
+		Name: "a stored answer is asked for again",
+		File: "pipeline/ondemand.go",
+		Old:  "skip := a.have[id] || a.halted != nil",
+		New:  "skip := a.halted != nil",
+	},
+	{
+		Name: "missing rows of a completed job are asked for again",
+		File: "pipeline/retry.go",
+		Old:  "f.Missing && !missing || ",
+		New:  "",
+	},
+	{
+		Name: "failures for good are asked for again",
+		File: "pipeline/retry.go",
+		Old:  "!f.Missing && !(failed && f.Retryable)",
+		New:  "!f.Missing && !failed",
+	},
+	{
+		Name: "rows of a stopped job are asked for again",
+		File: "pipeline/retry.go",
+		Old:  ` || p.JobStatus == batch.Stopped {`,
+		New:  ` {`,
+	},
+	{
+		Name: "one retry too many",
+		File: "pipeline/retry.go",
+		Old:  "h.Round > retries(w)",
+		New:  "h.Round > retries(w)+1",
+	},
+	{
+		Name: "a job that cannot be read yet is taken for a failed one",
+		File: "pipeline/collect.go",
+		Old:  "r.clock.Now().Sub(*p.StartedAt) < jobUnknown",
+		New:  "r.clock.Now().Sub(*p.StartedAt) < 0",
+	},
+	{
+		Name: "the lease of a submission is not checked",
+		File: "pipeline/run.go",
+		Old:  "s.Lease.Owner != r.in.owner() && now.Before(s.Lease.Until)",
+		New:  "s.Lease.Owner != r.in.owner() && now.Before(s.Lease.Until) && s.Stop && !s.Stop",
+	},
+	{
+		Name: "states are written without condition",
+		File: "pipeline/run.go",
+		Old:  "etag, err = r.output.Put(ctx, stateKey(s.ID), body, cond)",
+		New:  "etag, err = r.output.Put(ctx, stateKey(s.ID), body, batch.Condition{})",
+	},
+	{
+		Name: "preparing goes on from the wrong row",
+		File: "pipeline/prepare.go",
+		Old:  "checkpoint := &Checkpoint{Position: b.Resume, Part: b.N + 1}",
+		New:  "checkpoint := &Checkpoint{Position: p.at, Part: b.N + 1}",
+	},
+
+	// Stop and pause.
+	{
+		Name: "a stop does not hinder a job",
+		File: "pipeline/dispatch.go",
+		Old:  "if !s.paying() || r.overdue(s, lease.doc.PausedAt) {",
+		New:  "if r.overdue(s, lease.doc.PausedAt) {",
+	},
+	{
+		Name: "retry after a stop",
+		File: "pipeline/retry.go",
+		Old:  "(!h.paying() || h.Round",
+		New:  "(h.Round",
+	},
+	{
+		Name: "a job created while its submission was stopped runs on",
+		File: "pipeline/create.go",
+		Old:  "if s.Stop || s.State.Terminal()",
+		New:  "if s.State.Terminal()",
+		Test: "TestAStopThatComesWhileAJobIsCreatedStopsIt", Package: "pipeline/sim",
+	},
+	{
+		Name: "a pause does not hinder a job",
+		File: "pipeline/dispatch.go",
+		Old:  "	if paused {\n		return served{live: liveJobs(s)}, 0, nil",
+		New:  "	if paused && !paused {\n		return served{live: liveJobs(s)}, 0, nil",
+	},
+	{
+		Name: "a pause does not hinder a request on demand",
+		File: "pipeline/ondemand.go",
+		Old:  "	if paused {\n		a.halted = errPaused",
+		New:  "	if paused && !paused {\n		a.halted = errPaused",
+	},
+	{
+		Name: "who cannot see a pause asks on",
+		File: "pipeline/ondemand.go",
+		Old:  "		a.halted = err\n		return true",
+		New:  "		return false",
+	},
+
+	// Waiting for ever.
+	{
+		Name: "Expired is not the end of a job",
+		File: "batch/job.go",
+		Old:  "case Completed, PartiallyCompleted, Failed, Stopped, Expired:",
+		New:  "case Completed, PartiallyCompleted, Failed, Stopped:",
+	},
+	{
+		Name: "the tick does not look for open submissions",
+		File: "pipeline/tick.go",
+		Old:  "if now.Sub(object.Modified) < age {",
+		New:  "if now.Sub(object.Modified) < 10000*age {",
+	},
+	{
+		Name: "the open marker goes before the state that ends it",
+		File: "pipeline/finish.go",
+		Old:  "	if err := r.publish(ctx, h, n); err != nil {",
+		New:  "	_ = r.output.Delete(ctx, openKey(h.ID))\n	if err := r.publish(ctx, h, n); err != nil {",
+	},
+	{
+		Name: "the state comes before the marker by which it is found",
+		File: "pipeline/submit.go",
+		Old:  "	if err := r.mark(ctx, id, m); err != nil {\n		return err\n	}\n",
+		New:  "",
+	},
+	{
+		Name: "a failed message is taken for a handled one",
+		File: "handler/handler.go",
+		Old:  "			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})\n",
+		New:  "",
+	},
+	{
+		Name: "a message that is put off is not sent again",
+		File: "handler/handler.go",
+		Old:  "if err := q.resend.Send(ctx, again.Encode(), wait(tries)); err != nil {",
+		New:  "if _ = again; false {",
+	},
+	{
+		Name: "what is given up goes on being asked for ever",
+		File: "pipeline/submit.go",
+		Old:  "	if h.Ending != nil {\n		return r.onDemand(ctx, h)",
+		New:  "	if h.Ending != nil {\n		return noDelay, true, nil",
+	},
+	{
+		Name: "stalls are not counted",
+		File: "pipeline/run.go",
+		Old:  "	s.Stalls++\n",
+		New:  "",
+	},
+	{
+		Name: "progress does not end a row of stalls",
+		File: "pipeline/run.go",
+		Old:  "		s.Stalls = 0\n		return nil\n	})\n}\n\n// release",
+		New:  "		return nil\n	})\n}\n\n// release",
+	},
+	{
+		Name: "a 412 on our own write is taken for a conflict",
+		File: "pipeline/run.go",
+		Old:  "if again == nil && there.Writer == s.Writer {",
+		New:  "if again == nil && there.Writer == s.Writer && there.ID == \"\" {",
+	},
+	{
+		Name: "the writer's mark lacks the number of its write",
+		File: "pipeline/run.go",
+		Old:  `return fmt.Sprintf("%s/%d", r.in.ID, r.writes)`,
+		New:  `return fmt.Sprintf("%s/%d", r.in.ID, 0*r.writes)`,
+	},
+	{
+		Name: "collect and submit wake each other without end",
+		File: "pipeline/collect.go",
+		Old:  "	if r.staged {\n",
+		New:  "	if r.staged || h.any(func(p *Part) bool { return p.Status == PartWaiting || p.Status == PartCreating }) {\n",
+	},
+	{
+		Name: "a wake at a taken dispatcher's lease is lost",
+		File: "pipeline/dispatch.go",
+		Old:  "			h.doc.Again++\n",
+		New:  "			return nil, nil\n",
+		Test: "TestAWakeAtATakenDispatcherIsNotLost", Package: "pipeline/sim",
+	},
+	{
+		Name: "two dispatchers at once",
+		File: "pipeline/dispatch.go",
+		Old:  `held := h.doc.Owner != "" && h.doc.Owner != r.in.owner() && r.clock.Now().Before(h.doc.Until)`,
+		New:  `held := h.doc.Owner != "" && h.doc.Owner != r.in.owner() && r.clock.Now().Before(h.doc.Until) && h.doc.Version == 0`,
+		Test: "TestOnlyOneDispatcherOfAModelCreatesJobs", Package: "pipeline/sim",
+	},
+
+	// Finished means finished, one notice.
+	{
+		Name: "a terminal state is written over",
+		File: "pipeline/run.go",
+		Old:  "		if s.State.Terminal() {\n			return s, nil // finished means finished\n		}\n",
+		New:  "",
+	},
+	{
+		Name: "a status is lowered",
+		File: "pipeline/state.go",
+		Old:  "if partRank[to] <= partRank[p.Status] {",
+		New:  "if to == p.Status {",
+	},
+	{
+		Name: "published before the last part is gathered",
+		File: "pipeline/collect.go",
+		Old:  "if h.any(func(p *Part) bool { return p.Status != PartCollected }) && h.Checkpoint == nil {",
+		New:  "if h.any(func(p *Part) bool { return p.Status == PartEnded }) && h.Checkpoint == nil {",
+	},
+	{
+		Name: "a stop behind the books changes the notice",
+		File: "pipeline/notice.go",
+		Old:  "n.Status, n.Reason = s.Status, s.Reason",
+		New:  "n.Status, n.Reason = verdict(s)",
+	},
+	{
+		Name: "a new notice id for every publication",
+		File: "pipeline/notice.go",
+		Old:  "NoticeID: noticeID(s.ID), Submission:",
+		New:  "NoticeID: noticeID(s.ID) + r.in.ID, Submission:",
+	},
+
+	// Rows.
+	{
+		Name: "inner join: rows without a line are dropped",
+		File: "answer/order.go",
+		Old:  "		o.tally.Missing++\n",
+		New:  "		return nil\n",
+	},
+	{
+		Name: "an error inside modelOutput is taken for an answer",
+		File: "answer/line.go",
+		Old:  "case f.hasOutput && a.Failed:",
+		New:  "case f.hasOutput && a.Failed && f.hasError:",
+	},
+	{
+		Name: "rows that run out of time are not asked for again",
+		File: "pipeline/retry.go",
+		Old:  "case batch.Expired, batch.PartiallyCompleted, batch.Failed:",
+		New:  "case batch.PartiallyCompleted, batch.Failed:",
+	},
+	{
+		Name: "late output is not waited for",
+		File: "pipeline/collect.go",
+		Old:  "wait := r.clock.Now().Sub(*p.EndedAt) < r.settings.LateOutput.Std()",
+		New:  "wait := r.clock.Now().Sub(*p.EndedAt) < 0*r.settings.LateOutput.Std()",
+	},
+	{
+		Name: "missing rows are not counted",
+		File: "pipeline/finish.go",
+		Old:  "		rows.Missing += p.Final.Missing\n",
+		New:  "",
+	},
+	{
+		Name: "parts below a job's minimum are sent as jobs",
+		File: "pipeline/prepare.go",
+		Old:  "if b.Small || b.Records == 0 {",
+		New:  "if b.Records == 0 {",
+	},
+	{
+		Name: "staged files are left behind",
+		File: "pipeline/finish.go",
+		Old:  "if keys = append(keys, object.Key); len(keys) == 1000 {",
+		New:  "if len(keys) == 1000 {",
+	},
+	{
+		Name: "a state of newer code is written over",
+		File: "pipeline/run.go",
+		Old:  "if version.Version > StateVersion {",
+		New:  "if version.Version > 1000*StateVersion {",
+	},
+}
