@@ -174,7 +174,7 @@ func FuzzRecognise(f *testing.F) {
 
 func TestARowWithNothingButAnIDDoesNotDecideTheFormat(t *testing.T) {
 	for head, want := range map[string]dataset.Format{
-		"{}\n{\"prompt\": \"a\"}\n":                            dataset.Prompt,
+		"{}\n{\"prompt\": \"a\"}\n":                             dataset.Prompt,
 		"{\"recordId\": \"a\"}\n{\"modelInput\": {\"a\": 1}}\n": dataset.Native,
 		"{\"id\": 1}\n{\"id\": 2}\n":                            dataset.JSONL,
 		"{\"question\": 1}\n{\"prompt\": \"a\"}\n":              dataset.JSONL,
