@@ -19,6 +19,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/model"
+	"github.com/bedrock-batch/bedrock-batch/shared/model/schema"
 )
 
 // Output is one `*.jsonl.out` file of a job.
@@ -55,6 +56,9 @@ type Job struct {
 	Attempt int
 	// Raw keeps the bytes of modelOutput in each result.
 	Raw bool
+	// JSON has answers read as JSON, which must fit the schema; nil takes
+	// them as text.
+	JSON *schema.Schema
 	// Source names the object that a number in the index's source field
 	// stands for. If it is nil, results carry no source.
 	Source func(n int) (key string, err error)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/shared/model"
 	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
+	"github.com/bedrock-batch/bedrock-batch/shared/model/schema"
 )
 
 // outcome is what a line of the output says about its row.
@@ -38,6 +39,7 @@ type lineReader struct {
 	answers model.Reader
 	raw     bool
 	attempt int
+	schema  *schema.Schema // answers are read as JSON and must fit
 	cursor  cursor.Cursor
 	answer  model.Answer
 	found   found
@@ -188,8 +190,14 @@ func (r *lineReader) render(dst []byte) ([]byte, outcome) {
 		return appendFailure(dst, failure, false, false, f.input, f.output), failed
 	case !f.hasOutput:
 		failure = model.Failure{Code: CodeNoAnswer, Message: "the output line has neither modelOutput nor error"}
+	case r.schema != nil && a.Embedding == nil:
+		value, wrong := r.structured()
+		if wrong != "" {
+			return appendFailure(dst, model.Failure{Code: CodeInvalidJSON, Message: wrong}, false, false, f.input, f.output), failed
+		}
+		return r.appendAnswer(dst, value), answered
 	default:
-		return r.appendAnswer(dst), answered
+		return r.appendAnswer(dst, nil), answered
 	}
 	if failure.Code == "" {
 		failure.Code = CodeUnnamed
@@ -197,11 +205,16 @@ func (r *lineReader) render(dst []byte) ([]byte, outcome) {
 	return appendFailure(dst, failure, passing(failure.Code), false, f.input, nil), failed
 }
 
-func (r *lineReader) appendAnswer(dst []byte) []byte {
+// appendAnswer appends the tail of a result; value is the answer's JSON where it
+// was read as such.
+func (r *lineReader) appendAnswer(dst, value []byte) []byte {
 	a := &r.answer
-	if a.Embedding != nil {
+	switch {
+	case a.Embedding != nil:
 		dst = append(append(dst, `,"embedding":`...), a.Embedding...)
-	} else {
+	case value != nil:
+		dst = append(append(dst, `,"json":`...), value...)
+	default:
 		dst = append(append(append(dst, `,"output":"`...), a.Text...), '"')
 	}
 	if len(a.ToolUse) > 0 {

@@ -33,7 +33,7 @@ func Order(ctx context.Context, job Job) (tally Tally, err error) {
 		failed:  bufio.NewWriterSize(job.Failed, 32<<10),
 	}
 	for range sizes.workers {
-		o.workers = append(o.workers, &lineReader{answers: answers, raw: job.Raw, attempt: job.Attempt})
+		o.workers = append(o.workers, &lineReader{answers: answers, raw: job.Raw, attempt: job.Attempt, schema: job.JSON})
 	}
 	defer func() {
 		if cerr := o.store.close(); err == nil && cerr != nil {

@@ -316,12 +316,16 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 	if err != nil {
 		return noDelay, err
 	}
+	shape, err := w.Schema()
+	if err != nil {
+		return noDelay, fmt.Errorf("read the schema of submission %s: %w", h.ID, err)
+	}
 	tally, err := answer.Order(ctx, answer.Job{
 		Index: func(ctx context.Context) (io.ReadCloser, error) {
 			return r.output.Open(ctx, indexKey(h.ID, n, attempt), "", 0, batch.Whole)
 		},
 		Outputs: outputs, Invocation: h.Invocation, Family: familyOf(w, id), Attempt: attempt,
-		Raw: w.Output != nil && w.Output.Raw != nil && *w.Output.Raw, Source: source,
+		Raw: w.Output != nil && w.Output.Raw != nil && *w.Output.Raw, JSON: shape, Source: source,
 		Dir: r.tempDir, Memory: r.settings.MemoryBytes, Spill: r.settings.SpillBytes,
 		Results: results, Failed: failed,
 	})

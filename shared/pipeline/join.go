@@ -24,7 +24,10 @@ import (
 // they were made from, as a table, in another service's shape.
 type wanted struct {
 	echo, csv bool
-	dialect   *answer.Dialect
+	// columns are properties of structured answers that the table shows each
+	// by itself.
+	columns []string
+	dialect *answer.Dialect
 }
 
 func (w wanted) any() bool { return w.echo || w.csv || w.dialect != nil }
@@ -36,6 +39,9 @@ func wants(w workload.Workload, s *Submission) wanted {
 		csv = table // a table in, a table out, unless it is not wanted
 	}
 	want := wanted{echo: w.Echo(), csv: csv}
+	if shape, err := w.Schema(); err == nil && shape != nil { // checked when the upload was accepted
+		want.columns = shape.Columns()
+	}
 	if d, ok := answer.DialectOf(s.Format); ok {
 		want.dialect = &d
 	}
@@ -228,7 +234,8 @@ func (j *joining) answered(entry part.Entry, origin answer.Origin, line []byte) 
 	if r.Output != nil {
 		output = *r.Output
 	}
-	return j.cells(entry, origin, output, r.Stop, number(r.Usage.Input), number(r.Usage.Output), "")
+	cells := []string{output, r.Stop, number(r.Usage.Input), number(r.Usage.Output), ""}
+	return j.cells(entry, origin, append(cells, j.properties(r.JSON)...)...)
 }
 
 func (j *joining) unanswered(entry part.Entry, origin answer.Origin) error {
@@ -258,7 +265,28 @@ func (j *joining) unanswered(entry part.Entry, origin answer.Origin) error {
 	if f.Message != "" {
 		why += ": " + f.Message
 	}
-	return j.cells(entry, origin, "", "", "", "", why)
+	return j.cells(entry, origin, append([]string{"", "", "", "", why}, make([]string, len(j.want.columns))...)...)
+}
+
+// properties are the cells of a structured answer: texts as they are, anything
+// else as JSON, nothing for null and for what is not there.
+func (j *joining) properties(value json.RawMessage) []string {
+	if len(j.want.columns) == 0 {
+		return nil
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(value, &object) != nil {
+		object = nil // another kind of value has no properties
+	}
+	cells := make([]string, len(j.want.columns))
+	for i, name := range j.want.columns {
+		raw := object[name]
+		if string(raw) == "null" || json.Unmarshal(raw, &cells[i]) == nil {
+			continue
+		}
+		cells[i] = string(raw)
+	}
+	return cells
 }
 
 func number(n *int64) string {
@@ -334,14 +362,18 @@ func input(origin answer.Origin) ([]byte, bool) {
 // written, then the names of our columns.
 func (r *collectRun) tableHead(ctx context.Context, s *Submission) (batch.Object, error) {
 	var head bytes.Buffer
-	names := append([]string{}, tableColumns...)
+	set, err := r.settingsOf(ctx, s.ID)
+	if err != nil {
+		return batch.Object{}, err
+	}
+	names := append(append([]string{}, tableColumns...), wants(set, s).columns...)
+	have := map[string]bool{}
 	if isTable(s) {
 		o := &origins{collectRun: r, s: s, source: part.NoSource}
 		if err := o.use(ctx); err != nil && !errors.Is(err, batch.ErrNotFound) {
 			return batch.Object{}, err
 		}
 		own := bytes.TrimRight(o.header, "\r\n")
-		have := map[string]bool{}
 		parsed := csv.NewReader(bytes.NewReader(own))
 		parsed.Comma = comma(s)
 		columns, err := parsed.Read()
@@ -351,16 +383,16 @@ func (r *collectRun) tableHead(ctx context.Context, s *Submission) (batch.Object
 		for _, name := range columns {
 			have[strings.TrimSpace(name)] = true
 		}
-		for i, name := range names {
-			for have[name] {
-				name += "_answer"
-			}
-			names[i] = name
-		}
 		head.Write(own)
 		head.WriteRune(comma(s))
 	} else {
 		names = append([]string{"row", "id", "source"}, names...)
+	}
+	for i, name := range names {
+		for have[name] {
+			name += "_answer"
+		}
+		names[i], have[name] = name, true
 	}
 	w := csv.NewWriter(&head)
 	w.Comma = comma(s)

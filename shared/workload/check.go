@@ -26,6 +26,11 @@ func (w *Workload) Check(f dataset.Format) error {
 	if text := pairOfQuotas(w.Quotas); text != "" {
 		wrong("quotas.max_records", "%s", text)
 	}
+	if w.JSON() {
+		if _, err := w.Schema(); err != nil {
+			wrong("output.json", "%v", err)
+		}
+	}
 	return problems.orNil()
 }
 
@@ -39,7 +44,6 @@ type feature struct {
 // feature is built when its line is gone.
 var unsupported = []feature{
 	{"output.parquet", func(w *Workload, _ dataset.Format) bool { return w.Parquet() }},
-	{"output.json", func(w *Workload, _ dataset.Format) bool { return w.JSON() }},
 }
 
 // Unsupported names the settings and the format that this version cannot

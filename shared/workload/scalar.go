@@ -231,8 +231,8 @@ func object(into *jsontext.Value) setter {
 	}
 }
 
-// schema reads true, false or a JSON schema.
-func schema(into *jsontext.Value) setter {
+// jsonSchema reads true, false or a JSON schema.
+func jsonSchema(into *jsontext.Value) setter {
 	return func(p *reading, path string, value ast.Node) {
 		switch value.(type) {
 		case *ast.BoolNode, *ast.MappingNode, *ast.MappingValueNode:

@@ -86,7 +86,7 @@ func nested(w *Workload) map[string][]entry {
 			{"echo", in(func() setter { return flag(&output().Echo) })},
 			{"csv", in(func() setter { return flag(&output().CSV) })},
 			{"parquet", in(func() setter { return flag(&output().Parquet) })},
-			{"json", in(func() setter { return schema(&output().JSON) })},
+			{"json", in(func() setter { return jsonSchema(&output().JSON) })},
 		},
 		"notice": {
 			{"attributes", in(func() setter { return texts(&notice().Attributes, checkAttribute) })},

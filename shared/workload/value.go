@@ -3,6 +3,8 @@ package workload
 import (
 	"fmt"
 	"time"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/model/schema"
 )
 
 // MarshalText writes the duration as time.Duration does.
@@ -77,6 +79,15 @@ func (w *Workload) Parquet() bool { return w.Output != nil && is(w.Output.Parque
 // JSON says whether answers are to be read as JSON, with a schema or without.
 func (w *Workload) JSON() bool {
 	return w.Output != nil && len(w.Output.JSON) > 0 && string(w.Output.JSON) != "false"
+}
+
+// Schema is the schema that answers must fit where JSON is asked for, and nil
+// where it is not.
+func (w *Workload) Schema() (*schema.Schema, error) {
+	if !w.JSON() {
+		return nil, nil
+	}
+	return schema.Compile(w.Output.JSON)
 }
 
 func is(b *bool) bool { return b != nil && *b }
