@@ -77,3 +77,16 @@ const PauseKey = pauseKey
 // Ignored says why an object of the input bucket is not an upload; empty if it
 // is one.
 func Ignored(key string) string { return ignored(key) }
+
+// EstimateOf is what running a prepared submission may cost at the most.
+func EstimateOf(set config.Settings, w workload.Workload, s *Submission) (Estimate, error) {
+	r := &run{core: &core{settings: set}}
+	return r.estimate(w, s)
+}
+
+// PriceOf is what so many tokens of a model cost; known is false where no
+// table tells.
+func PriceOf(set config.Settings, modelID string, onDemand bool, in, out int64) (usd float64, known bool) {
+	r := &run{core: &core{settings: set}}
+	return r.price(modelID, onDemand, in, out)
+}
