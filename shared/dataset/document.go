@@ -3,18 +3,20 @@ package dataset
 import (
 	"bytes"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
 var _ = Register(Spec{
-	Format: Text, Row: "a whole object: `.txt .md .html`", Endings: []string{".txt", ".md", ".markdown", ".html", ".htm"},
+	Format: Text, Row: "a whole object: `.txt .md .html`", Whole: true, Endings: []string{".txt", ".md", ".markdown", ".html", ".htm"},
 	Read: "the text, as the prompt or as `{content}`",
 	Back: "results.jsonl with `source`",
 	New:  func(r io.Reader, at Position, opt Options) (Reader, error) { return newDocument(r, at, opt), nil },
 })
 
-// document reads an upload that is one text.
+// document reads an upload that is one text, or one file of media.
 type document struct {
+	media  bool
 	window *window
 	at     Position
 	limit  int
@@ -32,8 +34,10 @@ func (d *document) Next() (*Row, error) {
 	if d.at.Row > 1 {
 		return nil, io.EOF
 	}
-	if err := d.window.skipMark(); err != nil {
-		return nil, err
+	if !d.media {
+		if err := d.window.skipMark(); err != nil {
+			return nil, err
+		}
 	}
 	d.row = Row{Row: d.at.Row, Line: d.at.Line, Off: d.window.off, document: true}
 	for len(d.window.data()) <= d.limit {
@@ -54,6 +58,11 @@ func (d *document) Next() (*Row, error) {
 		}
 		d.bad = tooLarge(size, d.limit)
 		d.row.Bad = &d.bad
+	} else if d.media {
+		if d.row.Media = sniff(d.row.Raw); d.row.Media == "" {
+			d.bad = Bad{Code: CodeNotMedia, Reason: "the file is none of " + strings.Join(mediaNames(), ", ")}
+			d.row.Bad = &d.bad
+		}
 	} else if !utf8.Valid(d.row.Raw) {
 		d.bad = Bad{Code: CodeNotUTF8, Reason: "the document is not UTF-8"}
 		d.row.Bad = &d.bad

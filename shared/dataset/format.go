@@ -2,7 +2,9 @@ package dataset
 
 import (
 	"io"
+	"path"
 	"slices"
+	"strings"
 )
 
 // Format is how the rows of an upload are written.
@@ -27,6 +29,9 @@ const (
 	TSV Format = "tsv"
 	// Text: the upload is one document, for a prompt template over {content}.
 	Text Format = "text"
+	// Media: the upload is one document or image that is not text, for a
+	// prompt template that says what to ask about it.
+	Media Format = "media"
 )
 
 // Spec is what there is to know of a format. Each format's file registers one.
@@ -41,6 +46,9 @@ type Spec struct {
 	Endings []string
 	// Lines says that a row is one line of JSON.
 	Lines bool
+	// Whole says that an upload is one row: a document. Documents of a folder
+	// are gathered, and named rather than copied where they fail.
+	Whole bool
 	// Names reports, of a format with Lines, whether the member names of the
 	// first row tell it. Formats are asked in the order of Formats.
 	Names func(has func(name string) bool) bool
@@ -49,7 +57,7 @@ type Spec struct {
 }
 
 // Formats are the names of all formats, in the order of the documentation.
-var Formats = []Format{Native, Prompt, OpenAI, Anthropic, JSONL, JSON, CSV, TSV, Text}
+var Formats = []Format{Native, Prompt, OpenAI, Anthropic, JSONL, JSON, CSV, TSV, Text, Media}
 
 // specs are all registered formats.
 var specs = map[Format]Spec{}
@@ -78,6 +86,15 @@ func (f Format) Known() bool {
 
 // Lines reports whether a row of the format is one line of JSON.
 func (f Format) Lines() bool { return specs[f].Lines }
+
+// Whole reports whether an upload in the format is one row, a document.
+func (f Format) Whole() bool { return specs[f].Whole }
+
+// NamedDocument reports whether a key names a document by its ending.
+func NamedDocument(key string) bool {
+	f, ok := byEnding(strings.ToLower(path.Ext(key)))
+	return ok && f.Whole()
+}
 
 // Compression is how the bytes of an upload are packed.
 type Compression string

@@ -27,12 +27,12 @@ var (
 
 // foreign are the first bytes of files that people drop and that are no text.
 var foreign = []struct{ magic, advice string }{
-	{"PK\x03\x04", "this is a zip archive or an Office file (Excel, Word); save tables as CSV in UTF-8"},
-	{"\xd0\xcf\x11\xe0", "this is an old Office file; save tables as CSV in UTF-8"},
+	{"PK\x03\x04", "this is a zip archive or an Office file; save tables as CSV in UTF-8, and name documents .docx or .xlsx"},
+	{"\xd0\xcf\x11\xe0", "this is an old Office file; save tables as CSV in UTF-8, and name documents .doc or .xls"},
 	{"PAR1", "Parquet cannot be read yet"},
-	{"%PDF-", "PDF cannot be read yet"},
-	{"\x89PNG", "images cannot be read yet"},
-	{"\xff\xd8\xff", "images cannot be read yet"},
+	{"%PDF-", "this is a PDF, and the workload says that its uploads are something else"},
+	{"\x89PNG", "this is an image, and the workload says that its uploads are something else"},
+	{"\xff\xd8\xff", "this is an image, and the workload says that its uploads are something else"},
 	{"\xff\xfe", "the text is UTF-16; save it as UTF-8"},
 	{"\xfe\xff", "the text is UTF-16; save it as UTF-8"},
 	{"BZh", "bzip2 is not read; compress with gzip or zstd"},
@@ -63,6 +63,12 @@ func Recognise(name string, head []byte, declared Format) (Format, Compression, 
 		}
 	}
 	ext := strings.ToLower(path.Ext(trimPacked(name)))
+	if (declared == "" || declared == Media) && media(head, ext) {
+		if packed != Plain {
+			return "", packed, fmt.Errorf("%w: documents and images are taken as they are; unpack this one", ErrUnrecognised)
+		}
+		return Media, packed, nil
+	}
 	if f := foreignAdvice(head); f != "" {
 		return "", packed, fmt.Errorf("%w: %s", ErrUnrecognised, f)
 	}
@@ -92,7 +98,7 @@ func Recognise(name string, head []byte, declared Format) (Format, Compression, 
 	if declared != "" {
 		return declared, packed, nil
 	}
-	if f, ok := byEnding(ext); ok {
+	if f, ok := byEnding(ext); ok && f != Media {
 		return f, packed, nil
 	}
 	switch body[0] {

@@ -19,6 +19,7 @@ const (
 	CodeTooDeep      = "too_deep"       // nested deeper than MaxDepth
 	CodeNoModelInput = "no_model_input" // native row without modelInput, or it is no object
 	CodeNoBody       = "no_body"        // row of another service's batch without its request, or it is no object
+	CodeNotMedia     = "not_media"      // a file that is none of the documents and images that can be sent
 	CodeNoPrompt     = "no_prompt"      // no prompt, or it is no text
 	CodeEmptyPrompt  = "empty_prompt"   // nothing but white space to send
 	CodeIDTooLong    = "id_too_long"    // over MaxID
@@ -72,6 +73,8 @@ type Row struct {
 	// written: a native row's modelInput, an OpenAI row's body, an Anthropic
 	// row's params.
 	ModelInput []byte
+	// Media is what a file of media is, as pdf or png; Raw is the file.
+	Media string
 	// Bad is set on a row that cannot be used.
 	Bad *Bad
 
@@ -102,6 +105,9 @@ type Value struct {
 // counts. "_error" is never found.
 func (r *Row) Lookup(name string) (Value, bool) {
 	if r.document {
+		if name == "content" && r.Media != "" {
+			return Value{Text: true}, true // it stands beside the text
+		}
 		if name == "content" {
 			return Value{Raw: r.Raw, Text: true}, true
 		}

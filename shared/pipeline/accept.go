@@ -195,8 +195,7 @@ func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Wor
 		seen.compression, seen.why = dataset.Plain, nil
 		return seen, nil
 	}
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	seen.documents = seen.format == dataset.JSONL && seen.compression == dataset.Plain && bytes.Contains(line, []byte(`"`+documentMember+`"`))
+	seen.documents = seen.compression == dataset.Plain && namesDocuments(head, seen.format)
 	return seen, nil
 }
 

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +28,13 @@ type named struct {
 	VersionID string `json:"versionId"`
 }
 
+// namesDocuments reports whether the rows of an object name documents, as those
+// of an errors.jsonl about documents do.
+func namesDocuments(head []byte, f dataset.Format) bool {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	return f == dataset.JSONL && bytes.Contains(line, []byte(`"`+documentMember+`"`))
+}
+
 // appendDocument renders the document that a row names. What a row says is not
 // trusted: it reaches only into the input bucket, to keys that would be
 // accepted as uploads, within the folder of the settings that apply to the
@@ -47,7 +56,27 @@ func (p *preparing) appendDocument(ctx context.Context, record []byte, row *data
 		return record, nil, fmt.Errorf("read document %s: %w", n.Key, err)
 	}
 	defer body.Close()
-	texts, err := dataset.New(dataset.Text, body, dataset.Position{}, dataset.Options{})
+	source := bufio.NewReaderSize(body, dataset.HeadSize)
+	head, err := source.Peek(dataset.HeadSize)
+	if err != nil && err != io.EOF {
+		return record, nil, fmt.Errorf("read document %s: %w", n.Key, err)
+	}
+	format := dataset.Text
+	if f, _, err := dataset.Recognise(n.Key, head, ""); err == nil && f.Whole() {
+		format = f
+	}
+	if format != dataset.Text {
+		if p.others == nil {
+			p.others = map[dataset.Format]*prompt.Renderer{}
+		}
+		if p.others[format] == nil {
+			if p.others[format], err = prompt.NewRenderer(p.w, format); err != nil {
+				return record, &dataset.Bad{Code: "not_renderable", Reason: err.Error()}, nil
+			}
+		}
+		renderer = p.others[format]
+	}
+	texts, err := dataset.New(format, source, dataset.Position{}, dataset.Options{})
 	if err != nil {
 		return record, nil, err
 	}

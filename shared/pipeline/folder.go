@@ -142,8 +142,9 @@ type object struct {
 
 func (o *object) read(ctx context.Context, body io.Reader, start dataset.Position) error {
 	var format dataset.Format
+	var head []byte
 	if start.Off == 0 {
-		head := make([]byte, min(o.listed.Size, dataset.HeadSize))
+		head = make([]byte, min(o.listed.Size, dataset.HeadSize))
 		n, err := io.ReadFull(body, head)
 		if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 			return fmt.Errorf("read %s: %w", o.listed.Key, err)
@@ -163,31 +164,35 @@ func (o *object) read(ctx context.Context, body io.Reader, start dataset.Positio
 		}
 	} else {
 		// It was recognised when its first rows were read.
-		head, err := o.headOf(ctx, o.listed)
-		if err != nil {
+		var err error
+		if head, err = o.headOf(ctx, o.listed); err != nil {
 			return err
 		}
 		if format, _, err = dataset.Recognise(o.listed.Key, head, o.w.Format); err != nil {
 			return o.unusable(start, "unknown_format", err.Error())
 		}
 	}
-	renderer := o.renderers[format]
+	asked, documents := format, namesDocuments(head, format)
+	if documents {
+		asked = dataset.Text
+	}
+	renderer := o.renderers[asked]
 	if renderer == nil {
-		if how := prompt.Invocation(o.w, format); how != o.h.Invocation {
+		if how := prompt.Invocation(o.w, asked); how != o.h.Invocation {
 			return o.unusable(start, "mixed_invocation", fmt.Sprintf("the folder's records are %s, this object's would be %s; put it into a folder of its own", o.h.Invocation, how))
 		}
 		var err error
-		if renderer, err = prompt.NewRenderer(o.w, format); err != nil {
+		if renderer, err = prompt.NewRenderer(o.w, asked); err != nil {
 			return o.unusable(start, "not_renderable", err.Error())
 		}
-		o.renderers[format] = renderer
+		o.renderers[asked] = renderer
 	}
 	rows, err := dataset.New(format, body, start, dataset.Options{IDColumn: o.w.IDColumn})
 	if err != nil {
 		return o.unusable(start, "unknown_format", err.Error())
 	}
 	err = o.copy(ctx, rows, renderer, o.builder, place{
-		source: o.listed.Key, n: o.n, base: o.at.Base,
+		source: o.listed.Key, n: o.n, base: o.at.Base, documents: documents,
 		position: o.at.global,
 	})
 	if errors.Is(err, dataset.ErrHeader) {

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
@@ -57,14 +57,8 @@ type gatherRule struct {
 	skip   bool // the object is excluded
 }
 
-// document reports whether a key names a text document by its ending.
-func document(key string) bool {
-	switch strings.ToLower(path.Ext(key)) {
-	case ".txt", ".md", ".markdown", ".html", ".htm":
-		return true
-	}
-	return false
-}
+// document reports whether a key names a document by its ending.
+func document(key string) bool { return dataset.NamedDocument(key) }
 
 // rule finds out whether an object is gathered, and how; nil if it is an
 // upload by itself.
@@ -83,7 +77,7 @@ func (r *submitRun) rule(ctx context.Context, key string, fresh bool) (*gatherRu
 		rule.quiet = defaultQuiet
 		return rule, nil
 	}
-	if w.Format == "text" {
+	if w.Format.Whole() {
 		doc = true
 	}
 	if doc {

@@ -67,7 +67,7 @@ func (o *origins) find(ctx context.Context, f *answer.Failure) (answer.Origin, e
 	case o.gone:
 		o.missing = true
 		return answer.Origin{Kind: answer.Gone}, nil
-	case o.format == dataset.Text:
+	case o.format.Whole():
 		return answer.Origin{Kind: answer.Document, Bucket: o.upload.Bucket, Key: o.upload.Key, Version: o.upload.VersionID}, nil
 	case o.format.Lines():
 		return answer.Origin{Kind: answer.Object, Raw: o.raw}, nil
@@ -147,7 +147,7 @@ func (o *origins) use(ctx context.Context) error {
 
 // seek reads the row's bytes into raw.
 func (o *origins) seek(ctx context.Context, f *answer.Failure) error {
-	if o.format == dataset.Text {
+	if o.format.Whole() {
 		_, err := o.input.Stat(ctx, o.upload.Key, version(o.upload))
 		return err
 	}

@@ -92,6 +92,8 @@ type preparing struct {
 	// found again.
 	rows    batch.Writer
 	rowsEnd int64
+	// others render named documents that are no text.
+	others map[dataset.Format]*prompt.Renderer
 }
 
 // whole reports whether the upload must be read in one go.
@@ -155,7 +157,7 @@ func (p *preparing) read(ctx context.Context) error {
 	if err != nil {
 		return refusal(err.Error())
 	}
-	if err := p.copy(ctx, rows, renderer, builder, place{n: part.NoSource}); err != nil {
+	if err := p.copy(ctx, rows, renderer, builder, place{n: part.NoSource, documents: p.h.Documents}); err != nil {
 		return err
 	}
 	if err := builder.End(); err != nil {
@@ -173,10 +175,12 @@ func (p *preparing) read(ctx context.Context) error {
 // the listing, the number of rows before it, and how its positions are told.
 // Of an upload that is one object only n is set, to part.NoSource.
 type place struct {
-	source   string
-	n        int
-	base     int64
-	position func(dataset.Position) (dataset.Position, error)
+	source string
+	n      int
+	base   int64
+	// documents: its rows name documents that failed in an earlier run.
+	documents bool
+	position  func(dataset.Position) (dataset.Position, error)
 }
 
 func (at place) tell(local dataset.Position) (dataset.Position, error) {
@@ -223,7 +227,7 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		if bad == nil {
 			record = appendRecordID(record[:0], row.Row)
 			before := len(record)
-			if p.h.Documents {
+			if from.documents {
 				record, bad, err = p.appendDocument(ctx, record, row, renderer)
 				if err != nil {
 					return err

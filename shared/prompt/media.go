@@ -1,8 +1,11 @@
 package prompt
 
 import (
+	"encoding/base64"
 	"strconv"
 	"strings"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 )
 
 // Media is a kind of content that is not text.
@@ -23,7 +26,7 @@ var mediaTypes = map[string]Media{
 	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":       {"document", "xlsx"},
 }
 
-// MediaTypes names the kinds of a block, for messages.
+// mediaNames names the kinds of a block, for messages.
 const mediaNames = "images png, jpeg, gif, webp and documents pdf, docx, doc, xlsx, xls, csv, html, txt, md"
 
 // appendHead appends a block up to its base64 data.
@@ -37,6 +40,18 @@ func (m Media) appendHead(dst []byte, n int) []byte {
 		dst = append(dst, '"')
 	}
 	return append(dst, `,"source":{"bytes":"`...)
+}
+
+// appendMedia appends the block of a row that is a file of media.
+func appendMedia(dst []byte, row *dataset.Row) []byte {
+	m := Media{Block: "document", Format: row.Media}
+	switch row.Media {
+	case "png", "jpeg", "gif", "webp":
+		m.Block = "image"
+	}
+	dst = m.appendHead(dst, 1)
+	dst = base64.StdEncoding.AppendEncode(dst, row.Raw)
+	return append(dst, mediaTail...)
 }
 
 const mediaTail = `"}}}`

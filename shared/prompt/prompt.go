@@ -62,7 +62,7 @@ func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
 	if template == "" {
 		r.bare = true
 		name := "prompt"
-		if f == dataset.Text {
+		if f.Whole() {
 			name = "content"
 		}
 		r.pieces = []span{{piece: piece{name: name, firm: true}}}
@@ -71,10 +71,16 @@ func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
 			r.pieces = append(r.pieces, prepare(p))
 		}
 	}
-	if f == dataset.Text {
+	if f == dataset.Media && (s.Embeds || r.bare) {
+		if s.Embeds {
+			return nil, fmt.Errorf("documents and images for an embedding model: %w, only texts can", ErrShape)
+		}
+		return nil, fmt.Errorf("documents and images without a prompt_template, which says what to ask about them: %w", ErrShape)
+	}
+	if f.Whole() {
 		for _, p := range r.pieces {
 			if p.firm && !p.doubled && p.name != "content" {
-				return nil, fmt.Errorf("prompt template: a text document has no %q, only \"content\"; write {{%s}} for a literal {%s}: %w", p.name, p.name, p.name, ErrShape)
+				return nil, fmt.Errorf("prompt template: a document has no %q, only \"content\"; write {{%s}} for a literal {%s}: %w", p.name, p.name, p.name, ErrShape)
 			}
 		}
 	}
@@ -82,7 +88,7 @@ func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
 		r.embeds = s
 		return r, nil
 	}
-	r.before = []byte(`{"messages":[{"role":"user","content":[{"text":"`)
+	r.before = []byte(`{"messages":[{"role":"user","content":[`)
 	r.behind = s.defaults.append([]byte(`"}]}]`))
 	return r, nil
 }
@@ -123,7 +129,13 @@ func (r *Renderer) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
 		}
 		return dst, nil
 	}
-	dst = append(dst, r.before...)
+	if r.embeds == nil {
+		dst = append(dst, r.before...)
+		if row.Media != "" {
+			dst = append(appendMedia(dst, row), ',')
+		}
+		dst = append(dst, `{"text":"`...)
+	}
 	for i := range r.pieces {
 		p := &r.pieces[i]
 		if p.name == "" {

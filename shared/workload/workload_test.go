@@ -92,7 +92,7 @@ func TestProblemsNameFileLineAndKey(t *testing.T) {
 		{"a number out of range", "retries: 6\n", "f:1: retries: 6 is not between 0 and 5"},
 		{"text for a number", "\n\ntimeout_hours: long\n", "f:3: timeout_hours: a whole number from 24 to 168 is expected, not text"},
 		{"a number for text", "name: 2024\n", "f:1: name: text is expected, not a number; write it in quotes"},
-		{"a value that is not offered", "format: xml\n", `f:1: format: "xml" is not one of native, prompt, openai, anthropic, jsonl, json, csv, tsv, text`},
+		{"a value that is not offered", "format: xml\n", `f:1: format: "xml" is not one of native, prompt, openai, anthropic, jsonl, json, csv, tsv, text, media`},
 		{"a temperature out of range", "inference: {temperature: 2.1}\n", "f:1: inference.temperature: 2.1 is not between 0 and 2"},
 		{"not a number", "inference: {temperature: .nan}\n", "f:1: inference.temperature: a number from 0 to 2 is expected, not what is no number"},
 		{"a duration without a unit", "gather: {quiet: 60}\n", "f:1: gather.quiet: 60 has no unit; write it as 30s, 5m or 1h"},
