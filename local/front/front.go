@@ -146,8 +146,13 @@ func (f *Front) Serve(ctx context.Context, l net.Listener, grace time.Duration) 
 	// Waiting calls (long polls) end when the service is told to stop.
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	// The JavaScript client of Bedrock Runtime speaks nothing but HTTP/2.
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
 		Handler:           f,
+		Protocols:         &protocols,
 		ReadHeaderTimeout: 30 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(f.cfg.Log.Handler(), slog.LevelWarn),

@@ -26,6 +26,9 @@ type signature struct {
 
 const algorithm = "AWS4-HMAC-SHA256"
 
+// authority is the host of an HTTP/2 request, as the JavaScript SDK signs it.
+const authority = ":authority"
+
 // parseSignature reads the Authorization header; nil if there is none and the
 // request can be S3's alone (presigned, a form, or anonymous).
 func parseSignature(r *http.Request) (*signature, error) {
@@ -95,7 +98,7 @@ func (f *Front) verify(r *http.Request, sig *signature, body []byte) (*access.Pr
 	if sig.region != access.Region || when.Format("20060102") != sig.date {
 		return nil, refused(wrong, fmt.Sprintf("Credential should be scoped to the region %s and the date of X-Amz-Date.", access.Region))
 	}
-	if !slices.Contains(sig.headers, "host") {
+	if !slices.Contains(sig.headers, "host") && !slices.Contains(sig.headers, authority) {
 		return nil, refused(wrong, "'Host' must be a signed header.")
 	}
 	canonical := sha256.Sum256([]byte(canonicalRequest(r, sig.headers, body)))
@@ -136,7 +139,7 @@ func canonicalRequest(r *http.Request, signed []string, body []byte) string {
 
 func headerValue(r *http.Request, name string) string {
 	switch values := r.Header.Values(name); {
-	case name == "host":
+	case name == "host", name == authority:
 		return r.Host
 	case name == "content-length" && len(values) == 0:
 		return strconv.FormatInt(r.ContentLength, 10)

@@ -31,6 +31,12 @@ func (o *objects) GetBucketPolicy(context.Context, string) ([]byte, error) {
 	return nil, s3err.GetAPIError(s3err.ErrNoSuchBucketPolicy)
 }
 
+// ListBuckets lists all buckets, whoever asks: they are the account's.
+func (o *objects) ListBuckets(ctx context.Context, in s3response.ListBucketsInput) (s3response.ListAllMyBucketsResult, error) {
+	in.Owner = owner
+	return o.Posix.ListBuckets(ctx, in)
+}
+
 // PutBucketPolicy is refused: a bucket's policy is the template's.
 func (o *objects) PutBucketPolicy(context.Context, string, []byte) error {
 	return notOffered("PutBucketPolicy")
