@@ -227,3 +227,9 @@ func head(w io.Writer, name string, declared dataset.Format, rows int) error {
 	_, err = io.WriteString(w, close)
 	return err
 }
+
+// Price is what so many tokens of the spec's model cost by list prices; known
+// is false where none is.
+func Price(spec Spec, onDemand bool, inputTokens, outputTokens int64) (usd float64, known bool) {
+	return pipeline.PriceOf(config.Default(), spec.settings().Model, onDemand, inputTokens, outputTokens)
+}

@@ -37,28 +37,51 @@ type Services struct {
 // ends, and returns when they are ready. More flags go to the command.
 func Start(t *testing.T, flags ...string) *Services {
 	t.Helper()
+	s, end, err := Run(t.TempDir(), flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		said, err := end()
+		if err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the local services said:\n%s", said)
+		}
+	})
+	return s
+}
+
+// Run is Start for those who have no test at hand, as examples: end ends the
+// services and gives what they said. Everything is kept in dir.
+func Run(dir string, flags ...string) (s *Services, end func() (said string, err error), err error) {
 	binary, err := build()
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	dir := t.TempDir()
-	var said output
+	said := new(output)
 	cmd := exec.Command(binary, append([]string{"--services-only", "--port", "0", "--data", filepath.Join(dir, "data")}, flags...)...)
 	cmd.Dir = dir
-	cmd.Stderr = &said
+	cmd.Stderr = said
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start the local services: %v", err)
+		return nil, nil, fmt.Errorf("start the local services: %w", err)
 	}
-	t.Cleanup(func() { stop(t, cmd, &said) })
+	defer func() {
+		if err != nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	}()
 	lines := bufio.NewReader(stdout)
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("the local services ended before they were ready: %v\n%s", err, said.String())
+			return nil, nil, fmt.Errorf("the local services ended before they were ready: %w\n%s", err, said.String())
 		}
 		file, ok := readyFile(line)
 		if !ok {
@@ -66,10 +89,10 @@ func Start(t *testing.T, flags ...string) *Services {
 		}
 		env, err := readEnv(file)
 		if err != nil {
-			t.Fatal(err)
+			return nil, nil, err
 		}
 		go func() { _, _ = io.Copy(io.Discard, lines) }() // until the process ends
-		return &Services{Env: env, Dir: dir}
+		return &Services{Env: env, Dir: dir}, func() (string, error) { return said.String(), stop(cmd) }, nil
 	}
 }
 
@@ -117,7 +140,7 @@ func Main(m *testing.M) {
 }
 
 // stop ends the services, and kills them if they do not.
-func stop(t *testing.T, cmd *exec.Cmd, said *output) {
+func stop(cmd *exec.Cmd) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	done := make(chan error, 1)
@@ -128,11 +151,9 @@ func stop(t *testing.T, cmd *exec.Cmd, said *output) {
 	case <-ctx.Done():
 		_ = cmd.Process.Kill()
 		<-done
-		t.Error("the local services did not end within 20 seconds")
+		return errors.New("the local services did not end within 20 seconds")
 	}
-	if t.Failed() {
-		t.Logf("the local services said:\n%s", said.String())
-	}
+	return nil
 }
 
 // readyFile finds the file of variables in the line
