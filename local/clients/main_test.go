@@ -80,6 +80,9 @@ func serve(t *testing.T) (environment []string) {
 		if err = errors.Join(err, services.Wait()); err != nil {
 			t.Errorf("end of the services: %v", err)
 		}
+		if bytes.Contains(said.Bytes(), []byte("Unsolicited response")) {
+			t.Error("an answer of the services belongs to no request")
+		}
 		if t.Failed() {
 			t.Logf("the services said:\n%s", &said)
 		}

@@ -21,6 +21,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -290,6 +291,9 @@ func newProxy(socket string) *httputil.ReverseProxy {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", r.In.Host
 			r.Out.URL.Opaque = rawPath(r.In)
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
+			// The gateway leaves the last bytes of such a body unread and takes
+			// them for the connection's next request, so there must be none.
+			r.Out.Close = strings.HasPrefix(r.In.Header.Get("X-Amz-Content-Sha256"), "STREAMING-")
 		},
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
