@@ -29,8 +29,9 @@ var list = []mutant{
 	{
 		Name: "a name in use is taken for a failure",
 		File: "pipeline/create.go",
-		Old:  "case errors.Is(err, batch.ErrInUse), errors.Is(err, batch.ErrConflict):",
-		New:  "case errors.Is(err, batch.ErrConflict):",
+		Old:  `		r.note(ctx, "job name in use", s.ID, "name", name)
+		return served{live: liveJobs(s)}, pauseBetween, nil`,
+		New: "		return r.unrunnable(ctx, s.ID, n, attempt, err.Error())",
 	},
 	{
 		Name: "a stored answer is asked for again",
@@ -176,10 +177,10 @@ var list = []mutant{
 		New:  "",
 	},
 	{
-		Name: "progress does not end a row of stalls",
+		Name: "waiting for a reason counts as a stall",
 		File: "pipeline/run.go",
-		Old:  "		s.Stalls = 0\n		return nil\n	})\n}\n\n// release",
-		New:  "		return nil\n	})\n}\n\n// release",
+		Old:  "		if excused {\n			s.Stalls = 0\n		}\n		plan(s)",
+		New:  "		plan(s)",
 	},
 	{
 		Name: "a 412 on our own write is taken for a conflict",
@@ -222,10 +223,10 @@ var list = []mutant{
 		New:  "",
 	},
 	{
-		Name: "a status is lowered",
-		File: "pipeline/state.go",
-		Old:  "if partRank[to] <= partRank[p.Status] {",
-		New:  "if to == p.Status {",
+		Name: "an event that comes late lowers a status",
+		File: "pipeline/collect.go",
+		Old:  `if p == nil || p.Status == PartCollected || p.JobStatus != "" && p.Status == PartEnded {`,
+		New:  `if p != nil { p.Status = PartRunning }; if p == nil {`,
 	},
 	{
 		Name: "published before the last part is gathered",
@@ -238,6 +239,7 @@ var list = []mutant{
 		File: "pipeline/notice.go",
 		Old:  "n.Status, n.Reason = s.Status, s.Reason",
 		New:  "n.Status, n.Reason = verdict(s)",
+		Test: "TestAStopBehindTheBooksDoesNotChangeTheNotice", Package: "pipeline/sim",
 	},
 	{
 		Name: "a new notice id for every publication",
@@ -287,7 +289,7 @@ var list = []mutant{
 		Name: "staged files are left behind",
 		File: "pipeline/finish.go",
 		Old:  "if keys = append(keys, object.Key); len(keys) == 1000 {",
-		New:  "if len(keys) == 1000 {",
+		New:  "if keys = append(keys, object.Key)[:len(keys)]; len(keys) == 1000 {",
 	},
 	{
 		Name: "a state of newer code is written over",

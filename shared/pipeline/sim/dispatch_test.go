@@ -2,6 +2,8 @@ package sim_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,6 +22,7 @@ type hook struct {
 	after     bool
 	do        func()
 	seen      int
+	dead      error // what every further call comes back with
 }
 
 func (h *hook) at(call, key string, after bool) {
@@ -33,11 +36,14 @@ func (h *hook) at(call, key string, after bool) {
 
 func (h *hook) Before(_ context.Context, call, key string) error {
 	h.at(call, key, false)
-	return nil
+	return h.dead
 }
 
 func (h *hook) After(_ context.Context, call, key string, err error) error {
 	h.at(call, key, true)
+	if h.dead != nil {
+		return h.dead
+	}
 	return err
 }
 
@@ -66,17 +72,29 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-// submit is an invocation of the submitting half.
-func (p *place) submit(h *hook) (*pipeline.Submit, pipeline.Invocation) {
+// options are an invocation's, and what it is.
+func (p *place) options(h *hook) (pipeline.Options, pipeline.Invocation) {
 	set := config.Default()
 	set.Quotas = config.Quotas{MinRecords: 3, MaxRecords: 8, MaxFileBytes: 10_000}
 	set.OnDemandConcurrency = 1
 	p.n++
-	return pipeline.NewSubmit(pipeline.Options{
+	return pipeline.Options{
 		Deployment: "a3154b92", Settings: set, OutputBucket: "out", JobRole: "arn:aws:iam::123456789012:role/jobs",
 		Input: p.input.Hooked(h), Output: p.output.Hooked(h), Uploads: p.uploads.Hooked(h), Jobs: p.jobs.Hooked(h),
 		Clock: p.clock, Observer: silent{},
-	}, p.bedrock.Jobs(h), p.bedrock.Model(h)), pipeline.Invocation{ID: fmt.Sprintf("invocation-%d", p.n), Deadline: p.clock.Now().Add(15 * time.Minute)}
+	}, pipeline.Invocation{ID: fmt.Sprintf("invocation-%d", p.n), Deadline: p.clock.Now().Add(15 * time.Minute)}
+}
+
+// submit is an invocation of the submitting half.
+func (p *place) submit(h *hook) (*pipeline.Submit, pipeline.Invocation) {
+	o, in := p.options(h)
+	return pipeline.NewSubmit(o, p.bedrock.Jobs(h), p.bedrock.Model(h)), in
+}
+
+// collect is an invocation of the collecting half.
+func (p *place) collect(h *hook, topic *memory.Topic[pipeline.Publication]) (*pipeline.Collect, pipeline.Invocation) {
+	o, in := p.options(h)
+	return pipeline.NewCollect(o, p.bedrock.Jobs(h), topic.Hooked(h)), in
 }
 
 // upload drops three rows and handles the news of them.
@@ -128,5 +146,41 @@ func TestAStopThatComesWhileAJobIsCreatedStopsIt(t *testing.T) {
 	jobs := p.bedrock.All()
 	if len(jobs) != 1 || jobs[0].Status != batch.Stopping {
 		t.Fatalf("after a stop that came with the creation of a job the jobs are %+v, want one that is stopping", jobs)
+	}
+}
+
+func TestAStopBehindTheBooksDoesNotChangeTheNotice(t *testing.T) {
+	p := newPlace(t)
+	id := pipeline.SubmissionID(p.upload("a.jsonl", &hook{}))
+	p.bedrock.Run(p.bedrock.All()[0].ARN, memory.Outcome{})
+	topic := memory.NewTopic[pipeline.Publication](nil)
+	dead := errors.New("dead")
+	var h *hook
+	h = &hook{call: "Topic.Publish", n: 1, after: true, do: func() {
+		s, in := p.submit(&hook{})
+		if err := s.Stop(t.Context(), in, id); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		h.dead = dead // and the publisher dies
+	}}
+	c, in := p.collect(h, topic)
+	if err := c.Collect(t.Context(), in, id); !errors.Is(err, dead) {
+		t.Fatalf("collect: %v, want the death of its invocation", err)
+	}
+	p.clock.Advance(time.Hour) // its lease runs out
+	c, in = p.collect(&hook{}, topic)
+	if err := c.Collect(t.Context(), in, id); err != nil {
+		t.Fatal(err)
+	}
+	var notices []pipeline.Notice
+	for _, published := range topic.Published() {
+		var n pipeline.Notice
+		if err := json.Unmarshal([]byte(published.JSON), &n); err != nil {
+			t.Fatal(err)
+		}
+		notices = append(notices, n)
+	}
+	if len(notices) != 2 || notices[0].Status != pipeline.StatusCompleted || notices[1].Status != pipeline.StatusCompleted || notices[0].NoticeID != notices[1].NoticeID {
+		t.Errorf("published %+v, want the same notice of completion twice", notices)
 	}
 }
