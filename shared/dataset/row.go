@@ -100,6 +100,18 @@ type Value struct {
 	Text bool
 }
 
+// Set puts a value under a name, behind those that are there: for readers of
+// formats outside this package. Name and value must stay valid as long as the
+// row.
+func (r *Row) Set(name string, v Value) {
+	r.members = append(r.members, member{name: []byte(name), value: v})
+}
+
+// Reset makes the row another one, keeping its memory.
+func (r *Row) Reset(row, line, off int64) {
+	*r = Row{Row: row, Line: line, Off: off, members: r.members[:0]}
+}
+
 // Lookup finds what stands in the row under a name: a member, a column, or
 // "content" of a text document. Of several members of one name the last
 // counts. "_error" is never found.

@@ -5,6 +5,7 @@ import "github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 // Anthropic is the messages shape of Claude models.
 var Anthropic = Register(Shape{
 	Family: "anthropic",
+	Models: "Claude",
 	Owns:   func(provider, _ string) bool { return provider == "anthropic" },
 	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {

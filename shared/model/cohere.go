@@ -10,6 +10,7 @@ import (
 // CohereCommand is the shape of Cohere's chat models.
 var CohereCommand = Register(Shape{
 	Family: "cohere-command",
+	Models: "Command",
 	Owns:   func(_, base string) bool { return strings.HasPrefix(base, "cohere.command") },
 	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {
@@ -67,6 +68,7 @@ var CohereCommand = Register(Shape{
 // gives its vector, a record of several the list of theirs.
 var CohereEmbed = Register(Shape{
 	Family: "cohere-embed",
+	Models: "Embed",
 	Owns:   func(_, base string) bool { return strings.HasPrefix(base, "cohere.embed") },
 	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		if string(name) != "embeddings" {

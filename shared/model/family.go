@@ -16,6 +16,8 @@ type Family string
 type Shape struct {
 	// Family is its name, as a workload's family key gives it.
 	Family Family
+	// Models says whose answers these are, for the documentation.
+	Models string
 	// Owns reports whether the base model's native answers have this shape.
 	Owns func(provider, base string) bool
 	// Member reads the value of one member of modelOutput, or reports false
@@ -49,6 +51,14 @@ func Families() []Family {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// Models says whose answers are read as a family's, for the documentation.
+func Models(f Family) string {
+	if s, ok := shapes[f]; ok {
+		return s.Models
+	}
+	return ""
 }
 
 // familyOf finds the family of a base model, the first by name of those that

@@ -5,6 +5,7 @@ import "github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 // Llama is the shape of Meta's models.
 var Llama = Register(Shape{
 	Family: "llama",
+	Models: "Llama",
 	Owns:   func(provider, _ string) bool { return provider == "meta" },
 	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		switch string(name) {

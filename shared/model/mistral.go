@@ -23,6 +23,7 @@ func isMistralPrompt(base string) bool {
 // chat models answer in the shape of [OpenAI].
 var Mistral = Register(Shape{
 	Family: "mistral",
+	Models: "Mistral 7B, Mixtral 8x7B, Mistral Large and Small of 2402",
 	Owns:   func(provider, base string) bool { return provider == "mistral" && isMistralPrompt(base) },
 	Member: func(a *Answer, name []byte, c *cursor.Cursor) bool {
 		if string(name) != "outputs" {

@@ -17,6 +17,7 @@ var openAIProviders = map[string]bool{
 // of text completions (DeepSeek R1).
 var OpenAI = Register(Shape{
 	Family: "openai",
+	Models: "gpt-oss, Qwen, DeepSeek (both forms), newer Mistral, Gemma, MiniMax, Moonshot, Nemotron, Z.AI, AI21, Writer",
 	Owns: func(provider, base string) bool {
 		return openAIProviders[provider] || provider == "mistral" && !isMistralPrompt(base)
 	},

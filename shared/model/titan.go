@@ -9,6 +9,7 @@ import (
 // TitanText is the shape of Titan's text models.
 var TitanText = Register(Shape{
 	Family: "titan-text",
+	Models: "Titan Text",
 	Owns: func(_, base string) bool {
 		return strings.HasPrefix(base, "amazon.titan-text") || strings.HasPrefix(base, "amazon.titan-tg1")
 	},

@@ -11,6 +11,7 @@ import (
 // for one text's vector.
 var TitanEmbed = Register(Shape{
 	Family: "titan-embed",
+	Models: "Titan and Nova embeddings",
 	Owns: func(provider, base string) bool {
 		return strings.HasPrefix(base, "amazon.titan-embed") ||
 			provider == "amazon" && strings.HasPrefix(base, "amazon.nova") && strings.Contains(base, "embed")

@@ -107,6 +107,9 @@ func syntax(file string, err error) Problem {
 type reading struct {
 	file     string
 	problems Problems
+	// out is set where nothing is read: the setters describe what they would
+	// take.
+	out *node
 }
 
 // setter takes over the value of one key.
@@ -167,6 +170,10 @@ func (p *reading) key(path string, pair *ast.MappingValueNode) (string, bool) {
 
 // mapping reads a mapping with known keys.
 func (p *reading) mapping(path string, value ast.Node, known []entry) {
+	if p.out != nil {
+		*p.out = describeMapping(path, known)
+		return
+	}
 	pairs, _ := p.pairs(path, value)
 next:
 	for _, pair := range pairs {

@@ -32,6 +32,9 @@ func (p *reading) str(path string, value ast.Node) (string, bool) {
 // word reads a short text that is not empty.
 func word(into *string) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "string", "minLength": 1}) {
+			return
+		}
 		s, ok := p.str(path, value)
 		if !ok {
 			return
@@ -48,6 +51,9 @@ func word(into *string) setter {
 // has set.
 func long(into **string) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "string"}) {
+			return
+		}
 		if s, ok := p.str(path, value); ok {
 			*into = &s
 		}
@@ -56,6 +62,9 @@ func long(into **string) setter {
 
 func choice[T ~string](into *T, known ...T) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"enum": known}) {
+			return
+		}
 		s, ok := p.str(path, value)
 		if !ok {
 			return
@@ -74,6 +83,9 @@ func choice[T ~string](into *T, known ...T) setter {
 
 func whole[T int | int64](into **T, low, high int64) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "integer", "minimum": low, "maximum": high}) {
+			return
+		}
 		n, ok := value.(*ast.IntegerNode)
 		if !ok {
 			p.wrong(value, path, "a whole number from %d to %d is expected, not %s", low, high, kind(value))
@@ -101,6 +113,9 @@ func integer(n *ast.IntegerNode) (int64, bool) {
 
 func number(into **float64, low, high float64) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "number", "minimum": low, "maximum": high}) {
+			return
+		}
 		var v float64
 		switch n := value.(type) {
 		case *ast.FloatNode:
@@ -125,6 +140,9 @@ func number(into **float64, low, high float64) setter {
 
 func flag(into **bool) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "boolean"}) {
+			return
+		}
 		n, ok := value.(*ast.BoolNode)
 		if !ok {
 			p.wrong(value, path, "true or false is expected, not %s", kind(value))
@@ -136,6 +154,9 @@ func flag(into **bool) setter {
 
 func duration(into **Duration, low, high time.Duration) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"anyOf": []node{{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}, {"const": 0}}}) {
+			return
+		}
 		n, ok := value.(*ast.IntegerNode)
 		if v, _ := value.(*ast.IntegerNode); ok && v.Value == uint64(0) {
 			zero := Duration(0)
@@ -166,6 +187,9 @@ func duration(into **Duration, low, high time.Duration) setter {
 
 func list(into *[]string, most int, check func(string) string) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "array", "maxItems": most, "items": node{"type": "string"}}) {
+			return
+		}
 		n, ok := value.(*ast.SequenceNode)
 		if !ok {
 			p.wrong(value, path, "a list is expected, not %s", kind(value))
@@ -194,6 +218,9 @@ func list(into *[]string, most int, check func(string) string) setter {
 // texts reads a mapping of the user's own keys to texts.
 func texts(into *map[string]string, check func(key, value string) string) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "object", "additionalProperties": node{"type": "string"}}) {
+			return
+		}
 		pairs, ok := p.pairs(path, value)
 		if !ok {
 			return
@@ -222,6 +249,9 @@ func texts(into *map[string]string, check func(key, value string) string) setter
 // object reads a mapping of anything as a JSON object.
 func object(into *jsontext.Value) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": "object"}) {
+			return
+		}
 		if _, ok := p.pairs(path, value); !ok {
 			return
 		}
@@ -234,6 +264,9 @@ func object(into *jsontext.Value) setter {
 // jsonSchema reads true, false or a JSON schema.
 func jsonSchema(into *jsontext.Value) setter {
 	return func(p *reading, path string, value ast.Node) {
+		if p.describe(node{"type": []string{"boolean", "object"}}) {
+			return
+		}
 		switch value.(type) {
 		case *ast.BoolNode, *ast.MappingNode, *ast.MappingValueNode:
 			if v, ok := p.json(nil, path, value, 0); ok {

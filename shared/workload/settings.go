@@ -111,6 +111,9 @@ func made[T any](p **T) *T {
 // it is never taken for an upload.
 func templateFile(w *Workload) setter {
 	return func(p *reading, at string, value ast.Node) {
+		if p.describe(node{"type": "string", "pattern": `^_[^/\\]*$`, "maxLength": 255}) {
+			return
+		}
 		word(&w.TemplateFile)(p, at, value)
 		if name := w.TemplateFile; name != "" && (!strings.HasPrefix(name, "_") || strings.ContainsAny(name, "/\\") || len(name) > 255) {
 			p.wrong(value, at, "%q is not a plain file name beginning with _; the file stands beside this %s", name, FileName)
@@ -125,6 +128,9 @@ func templateFile(w *Workload) setter {
 func quotas(w *Workload) setter {
 	return func(p *reading, at string, value ast.Node) {
 		p.mapping(at, value, nested(w)["quotas"])
+		if p.out != nil {
+			return
+		}
 		if text := pairOfQuotas(w.Quotas); text != "" {
 			p.wrong(value, at+".max_records", "%s", text)
 		}
