@@ -29,7 +29,7 @@ var list = []mutant{
 	{
 		Name: "a name in use is taken for a failure",
 		File: "pipeline/create.go",
-		Old:  `		r.note(ctx, "job name in use", s.ID, "name", name)
+		Old: `		r.note(ctx, "job name in use", s.ID, "name", name)
 		return served{live: liveJobs(s)}, pauseBetween, nil`,
 		New: "		return r.unrunnable(ctx, s.ID, n, attempt, err.Error())",
 	},

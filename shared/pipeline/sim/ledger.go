@@ -182,6 +182,9 @@ func (l *ledger) stateWritten(key string) {
 	if was.State.Terminal() {
 		s.violation("finished means finished: the state of %s, %s, was written again as %s", id, was.State, now.State)
 	}
+	if last := len(now.Parts) - 1; !a.stopAt.IsZero() && len(now.Parts) > len(was.Parts) && now.Parts[last].Attempt > 1 && s.clock.Now().Sub(a.stopAt) > s.w.timeout+time.Minute {
+		s.violation("%s was stopped %v ago, and a retry round is staged", id, s.clock.Now().Sub(a.stopAt))
+	}
 	for _, p := range was.Parts {
 		if rank[p.Status] < rank[pipeline.PartWaiting] {
 			continue
