@@ -94,7 +94,7 @@ func (b *builder) submitStatements() []statement {
 // collectStatements: only this function writes results and publishes.
 func (b *builder) collectStatements() []statement {
 	read := []string{config.Submissions, config.Staged, config.Rounds, config.Results}
-	write := []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Results}
+	write := []string{config.Submissions, config.Staged, config.Waiting, config.Results}
 	return append(b.commonStatements(b.jobs),
 		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(below(read...)...)},
 		statement{sid: "WriteState", actions: []string{"s3:PutObject"}, resources: b.inOutput(below(write...)...)},
