@@ -130,7 +130,7 @@ func TestOpenAIBatchLinesComeBackAsOpenAIWritesThem(t *testing.T) {
 		}
 	}
 	errs := strictly[openAILine](t, w.Result(n, "errors.openai.jsonl"))
-	if len(ids) != 8 || len(errs) != 2 || errs[0].CustomID != "c3" || errs[0].Response.StatusCode != 400 || errs[0].Response.Body.Error.Message != "no" ||
+	if len(ids) != 8 || len(errs) != 4 || errs[2].CustomID != "other" || errs[3].CustomID != "web" || !strings.HasPrefix(errs[3].Response.Body.Error.Message, "unsupported: part image_url") || errs[0].CustomID != "c3" || errs[0].Response.StatusCode != 400 || errs[0].Response.Body.Error.Message != "no" ||
 		errs[1].CustomID != "c5" || errs[1].Response != nil || errs[1].Error.Code != "missing" {
 		t.Errorf("errors: %s", w.Result(n, "errors.openai.jsonl"))
 	}

@@ -180,7 +180,7 @@ func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
 	if err != nil {
 		return err
 	}
-	if want := wants(w, h.Submission); want.any() && p.Records > 0 {
+	if want := wants(w, h.Submission); want.any() && (p.Records > 0 || want.dialect != nil && p.Aside > 0) {
 		if err := r.join(ctx, h, w, p, &final, want); err != nil {
 			return err
 		}

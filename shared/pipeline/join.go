@@ -4,14 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strconv"
-	"strings"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/answer"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
@@ -71,29 +68,7 @@ type joining struct {
 func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p Part, final *PartCounts, want wanted) error {
 	j := &joining{collectRun: r, h: h, p: p, want: want, origins: &origins{collectRun: r, s: h.Submission, w: w, p: p}}
 	defer j.origins.close()
-	index, err := r.output.Open(ctx, indexKey(h.ID, p.N, 1), "", 0, batch.Whole)
-	if err != nil {
-		return err
-	}
-	defer index.Close()
-	source := answersKey(h.ID, p.N, 1, "results.jsonl")
-	if final.Merged {
-		source = finalKey(h.ID, p.N, "results.jsonl")
-	}
-	answered, err := openLines(ctx, r.output, source)
-	if err != nil {
-		return err
-	}
-	defer answered.Close()
-	if final.Failed+final.Missing > 0 {
-		body, err := r.output.Open(ctx, finalKey(h.ID, p.N, "failed.jsonl"), "", 0, batch.Whole)
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		j.failed = pull(body)
-		defer j.failed.stop()
-	}
+	var err error
 	if want.echo {
 		if j.results, err = r.output.Create(ctx, finalKey(h.ID, p.N, "joined.jsonl")); err != nil {
 			return err
@@ -107,21 +82,20 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 		defer j.table.Abort()
 	}
 	if want.dialect != nil {
-		j.batch = answer.Batch{ID: h.ID, Model: h.ModelID, Created: h.CreatedAt}
-		if j.foreign, err = r.output.Create(ctx, finalKey(h.ID, p.N, want.dialect.Results)); err != nil {
+		if err := j.openForeign(ctx); err != nil {
 			return err
 		}
-		defer j.foreign.Abort()
-		j.foreignErrors = j.foreign
-		if want.dialect.Errors != "" {
-			if j.foreignErrors, err = r.output.Create(ctx, finalKey(h.ID, p.N, want.dialect.Errors)); err != nil {
-				return err
-			}
-			defer j.foreignErrors.Abort()
+		defer j.abortForeign()
+	}
+	if p.Records > 0 {
+		if err := j.walk(ctx, final); err != nil {
+			return err
 		}
 	}
-	if err := j.rows(ctx, part.NewIndexReader(bufio.NewReaderSize(index, 256<<10)), answered); err != nil {
-		return err
+	if p.Aside > 0 && want.dialect != nil {
+		if err := j.asides(ctx); err != nil {
+			return err
+		}
 	}
 	for _, piece := range []struct {
 		w    batch.Writer
@@ -138,6 +112,35 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 	}
 	final.Joined = want.echo
 	return nil
+}
+
+// walk opens what stands side by side, and walks it.
+func (j *joining) walk(ctx context.Context, final *PartCounts) error {
+	id, n := j.h.ID, j.p.N
+	index, err := j.output.Open(ctx, indexKey(id, n, 1), "", 0, batch.Whole)
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	source := answersKey(id, n, 1, "results.jsonl")
+	if final.Merged {
+		source = finalKey(id, n, "results.jsonl")
+	}
+	answered, err := openLines(ctx, j.output, source)
+	if err != nil {
+		return err
+	}
+	defer answered.Close()
+	if final.Failed+final.Missing > 0 {
+		body, err := j.output.Open(ctx, finalKey(id, n, "failed.jsonl"), "", 0, batch.Whole)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		j.failed = pull(body)
+		defer j.failed.stop()
+	}
+	return j.rows(ctx, part.NewIndexReader(bufio.NewReaderSize(index, 256<<10)), answered)
 }
 
 // rows walks the part's rows, its results and its failures side by side: all
@@ -206,11 +209,7 @@ func (j *joining) answered(entry part.Entry, origin answer.Origin, line []byte) 
 		}
 	}
 	if j.foreign != nil {
-		if err := j.result.Read(line); err != nil {
-			return fmt.Errorf("read the result of row %d: %w", entry.Row, err)
-		}
-		j.line = j.want.dialect.AppendResult(j.line[:0], &j.result, &j.batch)
-		if _, err := j.foreign.Write(j.line); err != nil {
+		if err := j.answeredForeign(entry.Row, line); err != nil {
 			return err
 		}
 	}
@@ -253,8 +252,7 @@ func (j *joining) unanswered(entry part.Entry, origin answer.Origin) error {
 		}
 	}
 	if j.foreign != nil {
-		j.line = j.want.dialect.AppendError(j.line[:0], f, &j.batch)
-		if _, err := j.foreignErrors.Write(j.line); err != nil {
+		if err := j.failedForeign(f); err != nil {
 			return err
 		}
 	}
@@ -294,117 +292,6 @@ func number(n *int64) string {
 		return ""
 	}
 	return strconv.FormatInt(*n, 10)
-}
-
-// tableColumns are the columns of results.csv that are ours.
-var tableColumns = []string{"output", "stop_reason", "input_tokens", "output_tokens", "error"}
-
-// cells writes a line of results.csv: the user's own columns as they were
-// written, then ours.
-func (j *joining) cells(entry part.Entry, origin answer.Origin, ours ...string) error {
-	j.fields.Reset()
-	w := csv.NewWriter(&j.fields)
-	w.Comma = comma(j.h.Submission)
-	if isTable(j.h.Submission) {
-		if origin.Kind == answer.Gone {
-			return nil
-		}
-		if _, err := j.table.Write(append(j.origins.raw, byte(w.Comma))); err != nil {
-			return err
-		}
-	} else {
-		source := ""
-		if entry.Source != part.NoSource {
-			source = j.origins.upload.Key
-		}
-		ours = append([]string{strconv.FormatInt(entry.Row, 10), plainID(entry.ID), source}, ours...)
-	}
-	if err := w.Write(ours); err != nil {
-		return err
-	}
-	w.Flush()
-	_, err := j.table.Write(j.fields.Bytes())
-	return err
-}
-
-func plainID(id []byte) string {
-	var text string
-	if json.Unmarshal(id, &text) == nil {
-		return text
-	}
-	return string(id)
-}
-
-func isTable(s *Submission) bool {
-	return s.Kind == "upload" && (s.Format == dataset.CSV || s.Format == dataset.TSV)
-}
-
-func comma(s *Submission) rune {
-	if s.Format == dataset.TSV && isTable(s) {
-		return '\t'
-	}
-	return ','
-}
-
-// input is a row as it came, as JSON.
-func input(origin answer.Origin) ([]byte, bool) {
-	switch origin.Kind {
-	case answer.Object:
-		return bytes.TrimSpace(origin.Raw), true
-	case answer.Document:
-		body, err := json.Marshal(map[string]any{"_document": map[string]string{"bucket": origin.Bucket, "key": origin.Key, "versionId": origin.Version}})
-		return body, err == nil
-	}
-	return nil, false
-}
-
-// tableHead writes the first line of results.csv: the user's own as it was
-// written, then the names of our columns.
-func (r *collectRun) tableHead(ctx context.Context, s *Submission) (batch.Object, error) {
-	var head bytes.Buffer
-	set, err := r.settingsOf(ctx, s.ID)
-	if err != nil {
-		return batch.Object{}, err
-	}
-	names := append(append([]string{}, tableColumns...), wants(set, s).columns...)
-	have := map[string]bool{}
-	if isTable(s) {
-		o := &origins{collectRun: r, s: s, source: part.NoSource}
-		if err := o.use(ctx); err != nil && !errors.Is(err, batch.ErrNotFound) {
-			return batch.Object{}, err
-		}
-		own := bytes.TrimRight(o.header, "\r\n")
-		parsed := csv.NewReader(bytes.NewReader(own))
-		parsed.Comma = comma(s)
-		columns, err := parsed.Read()
-		if err != nil && err != io.EOF {
-			return batch.Object{}, fmt.Errorf("read the header again: %w", err)
-		}
-		for _, name := range columns {
-			have[strings.TrimSpace(name)] = true
-		}
-		head.Write(own)
-		head.WriteRune(comma(s))
-	} else {
-		names = append([]string{"row", "id", "source"}, names...)
-	}
-	for i, name := range names {
-		for have[name] {
-			name += "_answer"
-		}
-		names[i], have[name] = name, true
-	}
-	w := csv.NewWriter(&head)
-	w.Comma = comma(s)
-	if err := w.Write(names); err != nil {
-		return batch.Object{}, err
-	}
-	w.Flush()
-	key := stagedPrefix(s.ID) + "answers/final/header.csv"
-	if _, err := r.output.Put(ctx, key, head.Bytes(), batch.Condition{}); err != nil {
-		return batch.Object{}, fmt.Errorf("write the table's header: %w", err)
-	}
-	return batch.Object{Key: key, Size: int64(head.Len())}, nil
 }
 
 // failures looks failed rows up, in row order.
