@@ -122,11 +122,11 @@ func TestACrashInAContinuationLosesNothing(t *testing.T) {
 		}
 		return n
 	}
-	u.kill("submit", "the second slice", func() bool { return slices("submit") > 1 && u.staged("/in/") > 6 })
-	u.kill("collect", "collecting", func() bool { return u.staged("/answers/") > 3 })
+	u.kill("submit", "the second slice", func() bool { return slices("submit") > 0 && u.staged("/in/") > 6 })
+	u.kill("collect", "collecting", func() bool { return u.staged("/answers/") > 1 })
 	u.completed("long.jsonl", rows)
-	if s, c := slices("submit"), slices("collect"); s < 5 || c < 5 {
-		t.Errorf("slices of more than 0.7 s: submit %d, collect %d, want 5 of each", s, c)
+	if s, c := slices("submit"), slices("collect"); s < 2 || c < 2 {
+		t.Errorf("slices of more than 0.7 s: submit %d, collect %d, want several of each", s, c)
 	}
 	u.once()
 }
