@@ -124,6 +124,14 @@ func (a *Authority) Role(arn string) (*Principal, bool) {
 	return p, p.IsRole()
 }
 
+// ByARN finds a role or user by its ARN.
+func (a *Authority) ByARN(arn string) (*Principal, bool) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	p, ok := a.byARN[arn]
+	return p, ok
+}
+
 // ByAccessKey finds who signs with the access key.
 func (a *Authority) ByAccessKey(id string) (*Principal, bool) {
 	a.mu.RLock()
@@ -176,6 +184,13 @@ func (a *Authority) Check(ctx context.Context, call Call) error {
 func (a *Authority) Allows(call Call) bool {
 	_, denial := a.decide(call)
 	return denial == nil
+}
+
+// Denies is how a call would be denied, or nil if it would be allowed; like
+// Allows it leaves no trace.
+func (a *Authority) Denies(call Call) *Denial {
+	_, denial := a.decide(call)
+	return denial
 }
 
 // CheckPassRole decides whether caller may hand the role to the service

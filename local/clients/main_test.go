@@ -65,7 +65,7 @@ func serve(t *testing.T) (environment []string) {
 		t.Fatal(err)
 	}
 	services := exec.Command(program, "--port", "0", "--data", filepath.Join(dir, "state", "data"), "--template", "testdata/template.json",
-		"--functions", filepath.Dir(function), "--job-time", "1s")
+		"--functions", filepath.Dir(function), "--job-time", "1s", "--stack", "clients-stack")
 	var said bytes.Buffer
 	services.Stderr = &said
 	out, err := services.StdoutPipe()

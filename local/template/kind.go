@@ -71,6 +71,12 @@ func init() { // not a literal: the readers look into it
 			nameProperty: "Name", ref: "name", attributes: map[string]string{"Arn": "arn"},
 			arn: arn("events", "rule/"), read: readRule, properties: ruleProperties{},
 		},
+		// What watches is read and refused if it is wrong, but not evaluated.
+		"AWS::CloudWatch::Alarm": {
+			nameProperty: "AlarmName", ref: "name", attributes: map[string]string{"Arn": "arn"},
+			arn: arn("cloudwatch", "alarm:"), read: readAlarm, properties: alarmProperties{},
+		},
+		"AWS::CloudWatch::Dashboard": {nameProperty: "DashboardName", ref: "name", read: readDashboard, properties: dashboardProperties{}},
 		"AWS::Logs::LogGroup": {
 			nameProperty: "LogGroupName", ref: "name", attributes: map[string]string{"Arn": "arn"},
 			arn:  func(name string) string { return arn("logs", "log-group:")(name) + ":*" },

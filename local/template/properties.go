@@ -175,3 +175,28 @@ type logGroupProperties struct {
 	RetentionInDays noEffect
 	Tags            noEffect
 }
+
+// alarmProperties are taken without effect: there are no metrics here.
+type alarmProperties struct {
+	AlarmName          noEffect
+	AlarmDescription   noEffect
+	Namespace          noEffect
+	MetricName         noEffect
+	Dimensions         noEffect
+	Statistic          noEffect
+	Period             noEffect
+	EvaluationPeriods  noEffect
+	DatapointsToAlarm  noEffect
+	Threshold          noEffect
+	ComparisonOperator noEffect
+	TreatMissingData   noEffect
+	AlarmActions       noEffect
+	OKActions          noEffect
+	Tags               noEffect
+}
+
+type dashboardProperties struct {
+	DashboardName noEffect
+	// DashboardBody must be a JSON object.
+	DashboardBody string
+}

@@ -339,3 +339,20 @@ func readLogGroup(s *Stack, r *resolver, id string, properties map[string]any) e
 	s.LogGroups = append(s.LogGroups, name)
 	return nil
 }
+
+func readAlarm(_ *Stack, _ *resolver, _ string, properties map[string]any) error {
+	_, err := decode[alarmProperties](properties)
+	return err
+}
+
+func readDashboard(_ *Stack, _ *resolver, id string, properties map[string]any) error {
+	p, err := decode[dashboardProperties](properties)
+	if err != nil {
+		return err
+	}
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(p.DashboardBody), &body); err != nil {
+		return fmt.Errorf("%s: DashboardBody is no JSON object: %w", id, err)
+	}
+	return nil
+}

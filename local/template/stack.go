@@ -17,6 +17,13 @@ type Stack struct {
 	Rules         []Rule
 	LogGroups     []string
 	Outputs       map[string]string
+	// OutputTexts describe outputs, where the template does.
+	OutputTexts map[string]string
+	Description string
+	// Source is the template itself.
+	Source []byte
+	// Declared are all resources with the names they are known by.
+	Declared []Declared
 
 	// parts that belong to another resource until join
 	bucketPolicies map[string][]byte
@@ -25,6 +32,13 @@ type Stack struct {
 	rolePolicies   map[string]map[string][]byte
 	invokes        map[string]invoke
 	permissions    map[string][]permissionProperties
+}
+
+// Declared is a resource as the template lists it.
+type Declared struct {
+	LogicalID, Type string
+	// PhysicalID is what Ref gives; the logical id where it gives nothing.
+	PhysicalID string
 }
 
 // Bucket is an S3 bucket.
@@ -132,7 +146,7 @@ type invoke struct {
 
 func newStack() *Stack {
 	return &Stack{
-		Outputs: map[string]string{}, bucketPolicies: map[string][]byte{}, queuePolicies: map[string][]byte{},
+		Outputs: map[string]string{}, OutputTexts: map[string]string{}, bucketPolicies: map[string][]byte{}, queuePolicies: map[string][]byte{},
 		topicPolicies: map[string][]byte{}, rolePolicies: map[string]map[string][]byte{},
 		invokes: map[string]invoke{}, permissions: map[string][]permissionProperties{},
 	}

@@ -66,9 +66,12 @@ func Read(data []byte, endpoint string) (*Stack, error) {
 	}
 	r := &resolver{resources: doc.Resources, endpoint: strings.TrimSuffix(endpoint, "/"), naming: map[string]bool{}}
 	s := newStack()
+	s.Description, s.Source = doc.Description, data
 	var problems []error
 	for _, id := range slices.Sorted(maps.Keys(doc.Resources)) {
-		if err := readResource(s, r, id); err != nil {
+		if err := readResource(s, r, id); err == nil {
+			s.Declared = append(s.Declared, Declared{LogicalID: id, Type: doc.Resources[id].Type, PhysicalID: r.physical(id)})
+		} else {
 			problems = append(problems, fmt.Errorf("template: resource %s (%s): %w", id, doc.Resources[id].Type, err))
 		}
 	}
@@ -76,6 +79,7 @@ func Read(data []byte, endpoint string) (*Stack, error) {
 		value, err := r.value(doc.Outputs[name].Value)
 		if err == nil {
 			s.Outputs[name], err = asText(value)
+			s.OutputTexts[name] = doc.Outputs[name].Description
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("template: output %s: %w", name, err))
@@ -106,6 +110,19 @@ func readResource(s *Stack, r *resolver, id string) error {
 		return err
 	}
 	return kind.read(s, r, id, properties.(map[string]any))
+}
+
+// physical is what the cloud calls a resource. Those that nothing can refer to
+// (policies, permissions) go by their logical id.
+func (r *resolver) physical(id string) string {
+	if kinds[r.resources[id].Type].ref == "" {
+		return id
+	}
+	name, err := r.ref(id)
+	if err != nil {
+		return id // its name has been refused already
+	}
+	return fmt.Sprint(name)
 }
 
 func mapOrEmpty(m map[string]any) map[string]any {

@@ -19,6 +19,7 @@ type options struct {
 	mail                      string
 	record                    string
 	template, functions       string
+	stackName                 string
 	servicesOnly, noSchedules bool
 	supported                 bool
 	settings                  settings
@@ -49,6 +50,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.mail, "mail", "", "folder of e-mails as files (default: mail beside the data folder)")
 	f.StringVar(&o.record, "access-record", "", "file of rights granted and used (default: access.jsonl beside the data folder)")
 	f.StringVar(&o.template, "template", "infra/template/bedrock-batch.template.json", "CloudFormation template that says what to run")
+	f.StringVar(&o.stackName, "stack", "bedrock-batch-dev", "name of the stack that CloudFormation is asked for")
 	f.StringVar(&o.functions, "functions", "dist/local", "folder with <function>/bootstrap, built for this machine")
 	f.BoolVar(&o.servicesOnly, "services-only", false, "run no template: S3 buckets contract and contract-versioned, queue and topic contract, role contract-job, and Bedrock")
 	f.BoolVar(&o.noSchedules, "no-schedules", false, "let scheduled rules of the template sleep")

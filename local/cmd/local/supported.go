@@ -6,11 +6,15 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/local/access"
 	"github.com/bedrock-batch/bedrock-batch/local/bedrock"
+	"github.com/bedrock-batch/bedrock-batch/local/cloudformation"
 	"github.com/bedrock-batch/bedrock-batch/local/events"
 	"github.com/bedrock-batch/bedrock-batch/local/events/pattern"
+	"github.com/bedrock-batch/bedrock-batch/local/iam"
 	"github.com/bedrock-batch/bedrock-batch/local/lambda"
+	"github.com/bedrock-batch/bedrock-batch/local/quotas"
 	"github.com/bedrock-batch/bedrock-batch/local/sns"
 	"github.com/bedrock-batch/bedrock-batch/local/sqs"
+	"github.com/bedrock-batch/bedrock-batch/local/sts"
 	"github.com/bedrock-batch/bedrock-batch/local/template"
 )
 
@@ -25,7 +29,8 @@ func supported() string {
 		operations []string
 	}{
 		{"SQS", sqs.Operations()}, {"SNS", sns.Operations()}, {"EventBridge", events.Operations()},
-		{"Lambda", lambda.Operations()}, {"Bedrock", bedrock.Operations()}, {"STS", []string{"GetCallerIdentity"}},
+		{"Lambda", lambda.Operations()}, {"Bedrock", bedrock.Operations()}, {"CloudFormation", cloudformation.Operations()},
+		{"IAM", iam.Operations()}, {"STS", sts.Operations()}, {"Service Quotas", quotas.Operations()},
 	} {
 		fmt.Fprintf(&b, "- %s: %s\n", s.name, strings.Join(s.operations, ", "))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -46,10 +47,9 @@ func (w *world) open(ctx context.Context) (map[string]http.Handler, error) {
 			return nil, err
 		}
 	}
-	return map[string]http.Handler{
-		"sqs": w.sqs, "sns": w.sns, "events": w.events, "lambda": w.lambda, "bedrock": w.bedrock,
-		"sts": identity{},
-	}, nil
+	handlers := map[string]http.Handler{"sqs": w.sqs, "sns": w.sns, "events": w.events, "lambda": w.lambda, "bedrock": w.bedrock}
+	maps.Copy(handlers, w.account())
+	return handlers, nil
 }
 
 func (w *world) dir(name string) string { return filepath.Join(w.o.data, name) }
