@@ -59,7 +59,9 @@ func Open(ctx context.Context, env config.Environment, observer pipeline.Observe
 
 // Submit is the submitting half over these clients.
 func (c *Clients) Submit() *pipeline.Submit {
-	return pipeline.NewSubmit(c.options, bedrock.New(c.AWS), bedrockruntime.New(c.AWS))
+	o := c.options
+	o.Models = bedrock.NewModels(c.AWS)
+	return pipeline.NewSubmit(o, bedrock.New(c.AWS), bedrockruntime.New(c.AWS))
 }
 
 // Collect is the collecting half over these clients.

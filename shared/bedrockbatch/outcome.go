@@ -382,3 +382,9 @@ func writeFile(name string, body io.Reader) error {
 	}
 	return os.Rename(f.Name(), name)
 }
+
+// Download copies the files that came back of an ended submission out of a
+// pipeline's output bucket into a folder.
+func Download(ctx context.Context, output batch.Files, s *pipeline.Submission, dir string) ([]string, error) {
+	return download(ctx, output, s, dir)
+}

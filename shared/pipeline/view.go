@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
@@ -89,4 +92,28 @@ func EstimateOf(set config.Settings, w workload.Workload, s *Submission) (Estima
 func PriceOf(set config.Settings, modelID string, onDemand bool, in, out int64) (usd float64, known bool) {
 	r := &run{core: &core{settings: set}}
 	return r.price(modelID, onDemand, in, out)
+}
+
+// Locate finds the submission that an upload became: its own, or that of the
+// round of a folder which took it. batch.ErrNotFound while it is neither.
+func (v View) Locate(ctx context.Context, u Upload) (string, error) {
+	own := SubmissionID(u)
+	if _, err := v.Submission(ctx, own); err == nil || !errors.Is(err, batch.ErrNotFound) {
+		return own, err
+	}
+	mark, _, err := v.Output.Get(ctx, takenKey(own))
+	if err != nil {
+		return "", err
+	}
+	var n int
+	if _, err := fmt.Sscanf(string(mark[strings.LastIndexByte(string(mark), '/')+1:]), "%d.jsonl", &n); err != nil {
+		return "", fmt.Errorf("read mark of %s: %w", u.Key, err)
+	}
+	for folder := u.Key; folder != ""; {
+		folder = folder[:max(0, strings.LastIndexByte(folder, '/'))]
+		if roundKey(folder, n) == string(mark) {
+			return SubmissionID(roundUpload(u.Bucket, folder, n)), nil
+		}
+	}
+	return "", fmt.Errorf("the round %s took %s, which lies in none of its folders: %w", mark, u.Key, batch.ErrInvalid)
 }

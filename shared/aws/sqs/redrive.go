@@ -1,0 +1,85 @@
+package sqs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/fault"
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+)
+
+// DeadLetters is a queue with one that takes what could not be handled.
+type DeadLetters struct {
+	client *sqs.Client
+	url    string
+}
+
+// NewDeadLetters looks after the dead letters of the queue with this URL.
+func NewDeadLetters(cfg aws.Config, url string) *DeadLetters {
+	return &DeadLetters{client: sqs.NewFromConfig(cfg), url: url}
+}
+
+// arn is the dead-letter queue's, as the queue's redrive policy names it.
+func (d *DeadLetters) arn(ctx context.Context) (string, error) {
+	out, err := d.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: &d.url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameRedrivePolicy},
+	})
+	if err != nil {
+		return "", fault.Of(ctx, err, "read redrive policy of %s", d.url)
+	}
+	var policy struct {
+		Target string `json:"deadLetterTargetArn"`
+	}
+	text := out.Attributes[string(types.QueueAttributeNameRedrivePolicy)]
+	if text == "" || json.Unmarshal([]byte(text), &policy) != nil || policy.Target == "" {
+		return "", fmt.Errorf("queue %s has no dead-letter queue: %w", d.url, batch.ErrNotFound)
+	}
+	return policy.Target, nil
+}
+
+// Count is about how many dead letters there are.
+func (d *DeadLetters) Count(ctx context.Context) (int, error) {
+	arn, err := d.arn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	name := arn[lastColon(arn)+1:]
+	url, err := d.client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+	if err != nil {
+		return 0, fault.Of(ctx, err, "find queue %s", name)
+	}
+	out, err := d.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: url.QueueUrl, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameApproximateNumberOfMessages},
+	})
+	if err != nil {
+		return 0, fault.Of(ctx, err, "count messages of %s", name)
+	}
+	return strconv.Atoi(out.Attributes[string(types.QueueAttributeNameApproximateNumberOfMessages)])
+}
+
+// Redrive has the service move all dead letters back to the queue they came
+// from. It may be called again once it is done; meanwhile it is
+// batch.ErrInvalid.
+func (d *DeadLetters) Redrive(ctx context.Context) error {
+	arn, err := d.arn(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = d.client.StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &arn})
+	return fault.Of(ctx, err, "move messages of %s back", arn)
+}
+
+func lastColon(arn string) int {
+	for i := len(arn) - 1; i >= 0; i-- {
+		if arn[i] == ':' {
+			return i
+		}
+	}
+	return -1
+}
