@@ -39,6 +39,9 @@ func (s *Service) ask(ctx context.Context, id string, body []byte, converse bool
 	if err != nil {
 		return nil, err
 	}
+	if err := s.buy(id, body); err != nil {
+		return nil, err
+	}
 	return rawJSON{body: result.Body, headers: map[string]string{
 		"X-Amzn-Bedrock-Invocation-Latency": "200",
 		"X-Amzn-Bedrock-Input-Token-Count":  fmt.Sprint(result.InputTokens),
