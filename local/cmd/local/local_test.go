@@ -149,6 +149,7 @@ func TestWrongStartsSayWhatToDo(t *testing.T) {
 		{"an unknown flag", []string{"--color"}, 2, "-color"},
 		{"a stray word", []string{"now"}, 2, `unexpected argument "now"`},
 		{"a share above 1", []string{"--throttle", "2"}, 2, "--throttle 2: want a share from 0 to 1"},
+		{"a share of another model's answers", []string{"--refuse", "0.5", "--model-url", "http://127.0.0.1:1"}, 2, "leave out --model-url"},
 		{"no JSON in --set", []string{"--set", "caps=ten"}, 2, "value of caps"},
 		{"no template", []string{"--port", "0", "--template", filepath.Join(dir, "none.json")}, 1, "read the template"},
 		{"a resource that is not supported", []string{"--port", "0", "--template", broken}, 1, "resource X (AWS::EC2::Instance)"},

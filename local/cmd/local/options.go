@@ -32,6 +32,7 @@ type options struct {
 	slots               int
 
 	throttle, failRecords, partial, expire, stop float64
+	truncate, refuse, reason                     float64
 	loseEvents, repeatEvents                     float64
 	delayEvents, slowS3                          time.Duration
 	reorder                                      bool
@@ -67,6 +68,9 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 
 	f.Float64Var(&o.throttle, "throttle", 0, "share of Bedrock calls that are throttled")
 	f.Float64Var(&o.failRecords, "fail-records", 0, "share of records that fail for a passing reason")
+	f.Float64Var(&o.truncate, "truncate", 0, "share of the built-in model's answers that are cut off as at max_tokens")
+	f.Float64Var(&o.refuse, "refuse", 0, "share of the built-in model's answers that are refusals")
+	f.Float64Var(&o.reason, "reason", 0, "share of the built-in model's answers with reasoning, in families that have it")
 	f.Float64Var(&o.partial, "partial", 0, "share of jobs that run out of time while running")
 	f.Float64Var(&o.expire, "expire", 0, "share of jobs that run out of time while waiting")
 	f.Float64Var(&o.stop, "stop", 0, "share of jobs that are stopped by hand")
@@ -91,12 +95,16 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 func (o *options) check() error {
 	var problems []error
 	for name, p := range map[string]float64{
-		"throttle": o.throttle, "fail-records": o.failRecords, "partial": o.partial, "expire": o.expire, "stop": o.stop,
+		"throttle": o.throttle, "fail-records": o.failRecords, "truncate": o.truncate, "refuse": o.refuse, "reason": o.reason,
+		"partial": o.partial, "expire": o.expire, "stop": o.stop,
 		"lose-events": o.loseEvents, "repeat-events": o.repeatEvents, "kill-functions": o.killFunctions,
 	} {
 		if !(p >= 0 && p <= 1) {
 			problems = append(problems, fmt.Errorf("--%s %v: want a share from 0 to 1", name, p))
 		}
+	}
+	if o.modelURL != "" && o.truncate+o.refuse+o.reason > 0 {
+		problems = append(problems, errors.New("--truncate, --refuse and --reason are about the built-in model: leave out --model-url"))
 	}
 	if o.port < 0 || o.port > 65535 {
 		problems = append(problems, fmt.Errorf("--port %d: want 0 to 65535", o.port))

@@ -245,7 +245,7 @@ func (w *world) buckets(ctx context.Context) (err error) {
 }
 
 func (w *world) models() (err error) {
-	var answers model.Answerer
+	answers := model.BuiltIn(model.Rates{Truncate: w.o.truncate, Refuse: w.o.refuse, Reason: w.o.reason})
 	if w.o.modelURL != "" {
 		answers = model.Answering(model.Server{URL: w.o.modelURL, Model: w.o.modelName})
 	}
