@@ -21,7 +21,7 @@ LOCAL_FLAGS ?=
 SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local build build-local repro check test synth deploy diff node lint fmt clean
+.PHONY: help demo local build build-local repro check test sim mutants synth deploy diff node lint fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,17 @@ check: ## the quick checks for daily work: functions, shared, cmd
 
 test: ## everything: unit, contracts, CDK app, local services, end to end (STAGES="infra e2e" for some)
 	@$(GO) run ./.ci/stages test $(STAGES)
+
+SEEDS ?= 1000
+START ?= 1
+SEED  ?= 0
+
+sim: ## schedules of the simulation under faults (SEEDS=n START=s; SEED=s replays one with its trace; FOR=45m)
+	@$(GO) build -o .build/sim ./shared/pipeline/sim/cmd/sim
+	@.build/sim -seeds $(SEEDS) -start $(START) -seed $(SEED) $(if $(FOR),-for $(FOR))
+
+mutants: ## deliberate faults in the product, each of which must be caught (RUN= for some)
+	@$(GO) run ./shared/pipeline/mutants -run "$(RUN)"
 
 synth: build ## write cdk.out/ and refresh the golden template (Node.js, but no CDK command line)
 	@$(GO) build -o .build/infra ./infra
