@@ -136,3 +136,12 @@ type Model interface {
 	// ErrAccess belong to the record or the settings, Passing errors do not.
 	Answer(ctx context.Context, modelID string, how Invocation, modelInput []byte) (modelOutput []byte, err error)
 }
+
+// Models tells what is behind identifiers that do not say it themselves.
+type Models interface {
+	// BaseModel is the ARN or id of the base model behind an application
+	// inference profile or a custom model. It only reads and may be called
+	// any number of times. ErrNotFound where there is no such profile or
+	// model, ErrAccess where the caller may not look.
+	BaseModel(ctx context.Context, id string) (string, error)
+}

@@ -94,6 +94,15 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if !r.settings.Allows(w.Model) {
 		return noDelay, reject("model %s is not among this deployment's models (%d allowed); ask its operator, or name one of them", w.Model, len(r.settings.Models))
 	}
+	quotaKey := id.QuotaKey()
+	if base, err := r.behind(ctx, h, id); err != nil {
+		return noDelay, err
+	} else if base.Base != "" {
+		w.BaseModel = base.Raw
+		if id.Resource == model.ApplicationProfile {
+			quotaKey = base.QuotaKey() // a profile shares its model's slots
+		}
+	}
 	if h.Upload.Size == 0 && h.Kind == "upload" {
 		return noDelay, reject("the file is empty")
 	}
@@ -121,11 +130,11 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if _, err := prompt.NewRenderer(w, asked); err != nil {
 		return noDelay, reject("%v", err)
 	}
-	if q := r.quota(w, id.QuotaKey()); q.MaxRecords < 2*q.MinRecords {
+	if q := r.quota(w, quotaKey); q.MaxRecords < 2*q.MinRecords {
 		return noDelay, h.reject(ctx, "quotas: with at least %d records a job, the deployment's limit of %d is less than two jobs' worth; lower quotas.min_records", q.MinRecords, q.MaxRecords)
 	}
 	how := prompt.Invocation(w, format)
-	if _, err := model.NewReader(how, familyOf(w, id)); err != nil {
+	if _, err := model.NewReader(how, prompt.FamilyOf(w)); err != nil {
 		return noDelay, reject("%v", err)
 	}
 	body, err := json.Marshal(w)
@@ -137,9 +146,9 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		return noDelay, fmt.Errorf("write workload of submission %s: %w", h.ID, err)
 	}
 	return noDelay, h.progress(ctx, func(s *Submission) error {
-		s.Workload, s.ModelID, s.QuotaKey = w.Name, w.Model, id.QuotaKey()
+		s.Workload, s.ModelID, s.QuotaKey = w.Name, w.Model, quotaKey
 		s.Format, s.Compression, s.Invocation = format, compression, how
-		s.Folder, s.Documents = found.Folder, documents
+		s.Folder, s.Documents, s.BaseModel = found.Folder, documents, w.BaseModel
 		s.Round = 1
 		return nil
 	})
@@ -271,13 +280,26 @@ func (h *hold) reject(ctx context.Context, format string, args ...any) error {
 	return h.end(ctx, Ending{State: Rejected, Reason: fmt.Sprintf(format, args...)})
 }
 
-// familyOf is the family whose answers are read: the workload's word, else what
-// the model's id tells.
-func familyOf(w workload.Workload, id model.ID) model.Family {
-	if w.Family != "" {
-		return model.Family(w.Family)
+// behind finds the base model behind a profile or custom model; the zero ID
+// where the id itself is all that is known. Who may not look goes on without:
+// only native answers, quotas and prices need it.
+func (r *submitRun) behind(ctx context.Context, h *hold, id model.ID) (model.ID, error) {
+	if r.models == nil || id.Resource != model.ApplicationProfile && id.Resource != model.CustomModel {
+		return model.ID{}, nil
 	}
-	return id.Family
+	arn, err := r.models.BaseModel(ctx, id.Raw)
+	if batch.Passing(err) || ctx.Err() != nil {
+		return model.ID{}, err
+	}
+	var base model.ID
+	if err == nil {
+		base, err = model.Parse(arn)
+	}
+	if err != nil {
+		r.note(ctx, "base model not known", h.ID, "model", id.Raw, "error", err)
+		return model.ID{}, nil
+	}
+	return base, nil
 }
 
 // lower is the lower of two limits of which 0 means none.

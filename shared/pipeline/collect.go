@@ -12,7 +12,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/shared/answer"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
-	"github.com/bedrock-batch/bedrock-batch/shared/model"
+	"github.com/bedrock-batch/bedrock-batch/shared/prompt"
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
@@ -308,10 +308,6 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
 	}
 	defer failed.Abort()
-	id, err := model.Parse(h.ModelID)
-	if err != nil {
-		return noDelay, err
-	}
 	source, err := r.sources(ctx, h.Submission)
 	if err != nil {
 		return noDelay, err
@@ -324,7 +320,7 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 		Index: func(ctx context.Context) (io.ReadCloser, error) {
 			return r.output.Open(ctx, indexKey(h.ID, n, attempt), "", 0, batch.Whole)
 		},
-		Outputs: outputs, Invocation: h.Invocation, Family: familyOf(w, id), Attempt: attempt,
+		Outputs: outputs, Invocation: h.Invocation, Family: prompt.FamilyOf(w), Attempt: attempt,
 		Raw: w.Output != nil && w.Output.Raw != nil && *w.Output.Raw, JSON: shape, Source: source,
 		Dir: r.tempDir, Memory: r.settings.MemoryBytes, Spill: r.settings.SpillBytes,
 		Results: results, Failed: failed,

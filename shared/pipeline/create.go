@@ -155,7 +155,7 @@ func (r *submitRun) anyLive(ctx context.Context, quotaKey string) (bool, error) 
 			if err != nil {
 				return false, fmt.Errorf("list %s jobs: %w", status, err)
 			}
-			if id, err := model.Parse(job.ModelID); err != nil || id.QuotaKey() == quotaKey {
+			if id, err := model.Parse(job.ModelID); err != nil || id.Base == "" || id.QuotaKey() == quotaKey {
 				return true, nil
 			}
 		}

@@ -181,7 +181,7 @@ func (r *run) cost(s *Submission) *float64 {
 		if p.Counts == nil {
 			continue
 		}
-		part, known := r.price(s.ModelID, p.How == OnDemand, p.Counts.Tokens.Input, p.Counts.Tokens.Output)
+		part, known := r.priceOf(s, p.How == OnDemand, p.Counts.Tokens.Input, p.Counts.Tokens.Output)
 		if !known || p.Counts.Answered > 0 && !p.Counts.TokensKnown {
 			return nil
 		}

@@ -89,11 +89,20 @@ func (r *run) estimate(w workload.Workload, s *Submission) (Estimate, error) {
 		in, out := model.EstimateTokens(p.Bytes)*rounds, int64(p.Records)*maxTokens*rounds
 		e.InputTokens += in
 		e.OutputTokens += out
-		usd, known := r.price(s.ModelID, p.How == OnDemand, in, out)
+		usd, known := r.priceOf(s, p.How == OnDemand, in, out)
 		e.USD += usd
 		e.Known = e.Known && known
 	}
 	return e, nil
+}
+
+// priceOf is what so many tokens of a submission cost: by its model's own price,
+// else by that of the model behind it.
+func (r *run) priceOf(s *Submission, onDemand bool, in, out int64) (usd float64, known bool) {
+	if usd, known = r.price(s.ModelID, onDemand, in, out); known || s.BaseModel == "" {
+		return usd, known
+	}
+	return r.price(s.BaseModel, onDemand, in, out)
 }
 
 // price is what so many tokens cost; known is false where no table tells.

@@ -226,9 +226,11 @@ type Submission struct {
 	// Prepared is true once the whole upload is in parts.
 	Prepared bool `json:"prepared,omitempty"`
 	// What the workload came to; the whole of it is in workload.json.
-	ModelID  string         `json:"modelId,omitempty"`
-	QuotaKey string         `json:"quotaKey,omitempty"`
-	Format   dataset.Format `json:"format,omitempty"`
+	ModelID  string `json:"modelId,omitempty"`
+	QuotaKey string `json:"quotaKey,omitempty"`
+	// BaseModel is the one behind ModelID where its id does not tell.
+	BaseModel string         `json:"baseModel,omitempty"`
+	Format    dataset.Format `json:"format,omitempty"`
 	// Folder is the folder of the nearest settings. Documents says that the
 	// rows name documents: an errors.jsonl of a folder, dropped again.
 	Folder      string              `json:"folder,omitempty"`

@@ -20,6 +20,7 @@ type Submit struct {
 	core    core
 	jobs    batch.Jobs
 	model   batch.Model
+	models  batch.Models
 	jobRole string
 	bucket  string // the output bucket's name, for the jobs' URIs
 	base    workload.Workload
@@ -52,6 +53,9 @@ type Options struct {
 	Jobs     Queue
 	Clock    Clock
 	Observer Observer
+	// Models tells the models behind profiles; Submit only. Nil: they are
+	// taken as their ids tell.
+	Models batch.Models
 }
 
 func (o Options) core() core {
@@ -64,7 +68,7 @@ func (o Options) core() core {
 // NewSubmit builds the submitting half.
 func NewSubmit(o Options, jobs batch.Jobs, model batch.Model) *Submit {
 	return &Submit{
-		core: o.core(), jobs: jobs, model: model, jobRole: o.JobRole,
+		core: o.core(), jobs: jobs, model: model, models: o.Models, jobRole: o.JobRole,
 		bucket: o.OutputBucket, base: o.Workload, tempDir: o.TempDir,
 		maxJobs: o.MaxJobs,
 	}

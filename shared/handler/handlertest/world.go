@@ -47,6 +47,8 @@ type World struct {
 	// Answer gives modelOutput for modelInput; nil: a text in the shape of
 	// Converse or of Anthropic's messages.
 	Answer func(modelID string, how batch.Invocation, modelInput []byte) []byte
+	// Models tells what is behind profiles; nil: nothing does.
+	Models batch.Models
 	// LoseEvents drops every state-change event.
 	LoseEvents bool
 	// Slice is how long one invocation may take.
@@ -129,7 +131,7 @@ func (w *World) options() pipeline.Options {
 	return pipeline.Options{
 		Deployment: Deployment, Settings: w.Settings, OutputBucket: "out", JobRole: "arn:aws:iam::123456789012:role/batch",
 		Workload: w.Workload, TempDir: w.TempDir, Input: w.Input, Output: w.Output,
-		Uploads: w.Uploads, Jobs: w.Jobs, Clock: w.Clock, Observer: observer{w.t},
+		Uploads: w.Uploads, Jobs: w.Jobs, Clock: w.Clock, Observer: observer{w.t}, Models: w.Models,
 	}
 }
 
