@@ -15,6 +15,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch/deployed"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
 )
@@ -27,9 +28,9 @@ type app struct {
 	// resume says how to come back after Ctrl-C; empty if nothing runs on.
 	resume string
 
-	bucket, prefix, role string
-	poll                 time.Duration
-	bar                  bool // a line of progress stands unfinished
+	bucket, prefix, role, stack string
+	poll                        time.Duration
+	bar                         bool // a line of progress stands unfinished
 }
 
 func newApp(out, talk *os.File) *app {
@@ -156,11 +157,17 @@ throttled or quota, 6 a job failed, 130 interrupted.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "one JSON object a line on stdout")
+	f.StringVar(&a.stack, "stack", "", "name of the deployed stack (default: $BB_* variables, else the only one there is)")
 	f.StringVar(&a.bucket, "bucket", "", "bucket of runs (default: $"+config.EnvOutputBucket+", else the deployed stack's)")
 	f.StringVar(&a.prefix, "prefix", "", "folder of runs in it (default: "+bedrockbatch.DefaultPrefix+")")
 	f.StringVar(&a.role, "role", "", "ARN of the role that jobs run as (default: $"+config.EnvJobRoleARN+", else the deployed stack's)")
 	f.DurationVar(&a.poll, "poll", 0, "first time between two looks at running jobs (default: 5s)")
-	root.AddCommand(a.verbs()...)
+	root.AddGroup(&cobra.Group{ID: "direct", Title: "Without a deployed pipeline:"}, &cobra.Group{ID: "deployed", Title: "With a deployed pipeline:"})
+	for _, verb := range a.verbs() {
+		verb.GroupID = "direct"
+		root.AddCommand(verb)
+	}
+	root.AddCommand(a.deployedVerbs()...)
 	for _, verb := range root.Commands() {
 		strict(verb)
 	}
@@ -211,8 +218,12 @@ func (a *app) say(format string, args ...any) {
 func (a *app) client(ctx context.Context) (*bedrockbatch.Client, error) {
 	bucket := cmp.Or(a.bucket, os.Getenv(config.EnvOutputBucket))
 	role := cmp.Or(a.role, os.Getenv(config.EnvJobRoleARN))
-	if bucket == "" {
-		return nil, fmt.Errorf("no bucket is named: give --bucket, or set %s: %w", config.EnvOutputBucket, batch.ErrNotFound)
+	if bucket == "" || a.stack != "" {
+		out, err := deployed.Find(ctx, a.stack)
+		if err != nil {
+			return nil, fmt.Errorf("no bucket is named (--bucket, --role), and there is no stack to take them from: %w", err)
+		}
+		bucket, role = cmp.Or(a.bucket, out.OutputBucket), cmp.Or(a.role, out.JobRoleARN)
 	}
 	return bedrockbatch.New(ctx, bedrockbatch.Options{Bucket: bucket, Prefix: a.prefix, Role: role, Backoff: a.backoff()})
 }

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		log.Fatalf("build: %v\n%s", err, out)
 	}
-	services, end, err := awstest.Run(home, "--job-time", "1s")
+	services, end, err := awstest.Deploy(home, "--job-time", "1s", "--speed", "10")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func objects(t *testing.T, stdout string) map[string][]map[string]any {
 	return all
 }
 
-const model = "amazon.nova-lite-v1:0"
+const model = "us.amazon.nova-lite-v1:0"
 
 func TestExitCodesTellWhatHappened(t *testing.T) {
 	good := write(t, "good.jsonl", rows(3, "good"))

@@ -56,12 +56,35 @@ func Start(t *testing.T, flags ...string) *Services {
 // Run is Start for those who have no test at hand, as examples: end ends the
 // services and gives what they said. Everything is kept in dir.
 func Run(dir string, flags ...string) (s *Services, end func() (said string, err error), err error) {
+	return run(dir, append([]string{"--services-only"}, flags...))
+}
+
+// Deploy is Run with the whole pipeline: the functions are built and everything
+// is wired by the golden template.
+func Deploy(dir string, flags ...string) (s *Services, end func() (said string, err error), err error) {
+	root, err := root()
+	if err != nil {
+		return nil, nil, err
+	}
+	functions := filepath.Join(dir, "functions")
+	for _, name := range []string{"submit", "collect"} {
+		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", filepath.Join(functions, name, "bootstrap"), "./functions/"+name)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, nil, fmt.Errorf("build function %s: %w\n%s", name, err, out)
+		}
+	}
+	template := filepath.Join(root, "infra", "template", "bedrock-batch.template.json")
+	return run(dir, append([]string{"--template", template, "--functions", functions}, flags...))
+}
+
+func run(dir string, flags []string) (s *Services, end func() (said string, err error), err error) {
 	binary, err := build()
 	if err != nil {
 		return nil, nil, err
 	}
 	said := new(output)
-	cmd := exec.Command(binary, append([]string{"--services-only", "--port", "0", "--data", filepath.Join(dir, "data")}, flags...)...)
+	cmd := exec.Command(binary, append([]string{"--port", "0", "--data", filepath.Join(dir, "data")}, flags...)...)
 	cmd.Dir = dir
 	cmd.Stderr = said
 	stdout, err := cmd.StdoutPipe()
@@ -111,14 +134,23 @@ func (s *Services) Config(t *testing.T) aws.Config {
 	return cfg
 }
 
-// build makes the command once for all tests of a process. It is built anew by
-// each process, which costs little where nothing has changed.
-var build = sync.OnceValues(func() (string, error) {
+// root is the repository's folder.
+func root() (string, error) {
 	_, source, _, ok := runtime.Caller(0)
 	if !ok {
 		return "", errors.New("the source of package awstest is not known")
 	}
-	module := filepath.Join(filepath.Dir(source), "..", "..", "..", "local")
+	return filepath.Join(filepath.Dir(source), "..", "..", ".."), nil
+}
+
+// build makes the command once for all tests of a process. It is built anew by
+// each process, which costs little where nothing has changed.
+var build = sync.OnceValues(func() (string, error) {
+	root, err := root()
+	if err != nil {
+		return "", err
+	}
+	module := filepath.Join(root, "local")
 	if _, err := os.Stat(filepath.Join(module, "go.mod")); err != nil {
 		return "", fmt.Errorf("find the local services: %w (is the test run with -trimpath?)", err)
 	}
