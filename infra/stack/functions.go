@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/bedrock-batch/bedrock-batch/infra/stage"
@@ -17,18 +16,9 @@ import (
 )
 
 func (b *builder) addTopic() {
-	b.topic = awssns.NewTopic(b.stack, jsii.String("TopicNotices"), &awssns.TopicProps{
-		TopicName:   b.name("notices"),
-		DisplayName: jsii.String("Bedrock batch"),
-		EnforceSSL:  jsii.Bool(true),
-		MasterKey:   b.key,
-	})
+	b.topic = b.newTopic("TopicNotices", "notices", "Bedrock batch")
 	for _, address := range b.settings.Emails {
-		awssns.NewSubscription(b.stack, jsii.String(emailID(address)), &awssns.SubscriptionProps{
-			Topic:    b.topic,
-			Protocol: awssns.SubscriptionProtocol_EMAIL,
-			Endpoint: jsii.String(address),
-		})
+		subscribe(b, emailID(address), b.topic, address)
 	}
 }
 
@@ -137,4 +127,5 @@ func (b *builder) addOutputs() {
 	} {
 		awscdk.NewCfnOutput(b.stack, jsii.String(camel(env)), &awscdk.CfnOutputProps{Value: values[env]})
 	}
+	awscdk.NewCfnOutput(b.stack, jsii.String("OperationsTopicArn"), &awscdk.CfnOutputProps{Value: b.operations.TopicArn()})
 }

@@ -35,6 +35,7 @@ func (b *builder) addKey() {
 	for _, s := range []statement{
 		{sid: "S3SendsToEncryptedQueues", actions: useKey, resources: all, principal: service("s3.amazonaws.com"), conditions: byAccount},
 		{sid: "EventBridgeSendsToEncryptedQueues", actions: useKey, resources: all, principal: service("events.amazonaws.com"), conditions: byAccount},
+		{sid: "AlarmsSpeakToEncryptedTopic", actions: useKey, resources: all, principal: service("cloudwatch.amazonaws.com"), conditions: byAccount},
 		{sid: "LogsAreEncrypted", resources: all,
 			actions: []string{"kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"},
 			principal: awsiam.NewServicePrincipal(

@@ -1,7 +1,7 @@
 // Package stack is the whole of what is deployed: two buckets, two queues with
 // their dead letters, two functions with a role each, the role of the batch
-// jobs, three rules and a topic. There is no helper function and no custom
-// resource; every permission is written out as a statement.
+// jobs, three rules, a topic for notices, and a topic, alarms and a dashboard for
+// operators. There is no helper function and no custom resource; every permission is written out as a statement.
 //
 // The stack follows nothing but its Props: it reads no environment and looks
 // nothing up, so that the same settings give the same template anywhere.
@@ -53,7 +53,7 @@ type builder struct {
 	input, output                    awss3.Bucket
 	uploads, jobs                    queue
 	undelivered                      awssqs.Queue
-	topic                            awssns.Topic
+	topic, operations                awssns.Topic
 	submitLogs, collectLogs          awslogs.LogGroup
 	jobRole, submitRole, collectRole awsiam.Role
 	submit, collect                  awslambda.Function
@@ -92,6 +92,7 @@ func New(app constructs.Construct, props Props) (awscdk.Stack, error) {
 	b.addTopic()
 	b.addRoles()
 	b.addFunctions()
+	b.addWatch()
 	b.addOutputs()
 	b.finish()
 	return st, nil

@@ -36,6 +36,9 @@ type Settings struct {
 	// Emails get the final notice of every submission as readable text.
 	Emails []string `yaml:"emails" doc:"addresses that get each submission's final notice; each must confirm once"`
 
+	// OperationsEmails get what alarms say.
+	OperationsEmails []string `yaml:"operations_emails" doc:"addresses that get what alarms say; each must confirm once. Other receivers subscribe to the topic of the output OperationsTopicArn"`
+
 	// Architecture of the functions.
 	Architecture string `yaml:"architecture" doc:"processor of the functions: arm64 or x86_64; make build builds for the same"`
 	// Submit and Collect size the two functions.
@@ -54,7 +57,7 @@ type Settings struct {
 	Removal string `yaml:"removal" doc:"retain keeps the buckets when the stack is deleted; destroy deletes them, which fails while they hold objects"`
 
 	// Encryption chooses the key of everything that is stored.
-	Encryption string `yaml:"encryption" doc:"managed makes a KMS key for buckets, queues, topic, logs and what jobs write; or the ARN of a key of the same account and region, whose policy must then let s3.amazonaws.com and events.amazonaws.com use kms:Decrypt and kms:GenerateDataKey, logs.REGION.amazonaws.com encrypt the log groups, and IAM policies of the account give access. Keys of the services if empty"`
+	Encryption string `yaml:"encryption" doc:"managed makes a KMS key for buckets, queues, topic, logs and what jobs write; or the ARN of a key of the same account and region, whose policy must then let s3.amazonaws.com, events.amazonaws.com and cloudwatch.amazonaws.com use kms:Decrypt and kms:GenerateDataKey, logs.REGION.amazonaws.com encrypt the log groups, and IAM policies of the account give access. Keys of the services if empty"`
 	// Tracing turns on X-Ray for the functions.
 	Tracing bool `yaml:"tracing" doc:"X-Ray traces of the functions"`
 	// AccessLogs is a bucket that gets both buckets' server access logs.

@@ -42,9 +42,15 @@ func (s Settings) Validate() error {
 		check(err == nil, "models[%d]: %v", i, err)
 		check(!slices.Contains(s.Models[:i], m), "models[%d] is %q, which is listed before", i, m)
 	}
-	for i, e := range s.Emails {
-		a, err := mail.ParseAddress(e)
-		check(err == nil && a.Address == e, "emails[%d] is %q: not an e-mail address", i, e)
+	for _, addresses := range []struct {
+		name string
+		list []string
+	}{{"emails", s.Emails}, {"operations_emails", s.OperationsEmails}} {
+		for i, e := range addresses.list {
+			a, err := mail.ParseAddress(e)
+			check(err == nil && a.Address == e, "%s[%d] is %q: not an e-mail address", addresses.name, i, e)
+			check(!slices.Contains(addresses.list[:i], e), "%s[%d] is %q, which is listed before", addresses.name, i, e)
+		}
 	}
 
 	check(s.Architecture == "arm64" || s.Architecture == "x86_64", "architecture is %q: must be arm64 or x86_64", s.Architecture)

@@ -176,7 +176,7 @@ func (p parsed) text(t *testing.T, v any) string {
 
 func (p parsed) name(t *testing.T, id string) string {
 	properties := p.Resources[id].Properties
-	for _, k := range []string{"BucketName", "QueueName", "TopicName", "FunctionName", "LogGroupName", "Name"} {
+	for _, k := range []string{"BucketName", "QueueName", "TopicName", "FunctionName", "LogGroupName", "AlarmName", "DashboardName", "Name"} {
 		if properties[k] != nil {
 			return p.text(t, properties[k])
 		}

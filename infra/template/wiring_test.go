@@ -146,7 +146,7 @@ func TestBucketsKeepWhatTheyMustAndNothingElse(t *testing.T) {
 }
 
 func TestOutputsHaveTheNamesOfTheEnvironment(t *testing.T) {
-	want := []string{"Deployment", "InputBucket", "JobRoleArn", "JobsQueueUrl", "OutputBucket", "TopicArn", "UploadsQueueUrl"}
+	want := []string{"Deployment", "InputBucket", "JobRoleArn", "JobsQueueUrl", "OperationsTopicArn", "OutputBucket", "TopicArn", "UploadsQueueUrl"}
 	if got := slices.Sorted(maps.Keys(load(t).Outputs)); !slices.Equal(got, want) {
 		t.Errorf("outputs are %v, want %v", got, want)
 	}
