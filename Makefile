@@ -21,7 +21,7 @@ LOCAL_FLAGS ?=
 SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local build build-local repro check test sim mutants synth deploy diff node lint fmt clean
+.PHONY: help demo local build build-local repro check test sim mutants clients synth deploy diff node lint fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ sim: ## schedules of the simulation under faults (SEEDS=n START=s; SEED=s replay
 
 mutants: ## deliberate faults in the product, each of which must be caught (RUN= for some)
 	@$(GO) run ./shared/pipeline/mutants -run "$(RUN)"
+
+clients: ## ask the local services with the boto3 and the AWS CLI that are installed
+	@cd local && $(GO) test -tags installed -count=1 -run Installed -v ./clients
 
 synth: build ## write cdk.out/ and refresh the golden template (Node.js, but no CDK command line)
 	@$(GO) build -o .build/infra ./infra
