@@ -21,10 +21,10 @@ LOCAL_FLAGS ?=
 SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local build build-local repro check test sim mutants clients synth deploy diff node lint fmt clean
+.PHONY: help demo local build build-local repro check test test-large sim mutants clients synth deploy diff node lint fmt clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build-local ## see it all on this machine: uploads in, jobs, results, notices (no AWS account)
 	@.build/demo $(SERVICES) $(DEMO_FLAGS)
@@ -73,6 +73,9 @@ mutants: ## deliberate faults in the product, each of which must be caught (RUN=
 
 clients: ## ask the local services with the boto3 and the AWS CLI that are installed
 	@cd local && $(GO) test -tags installed -count=1 -run Installed -v ./clients
+
+test-large: ## memory of both functions with an upload of a gigabyte (minutes, 6 GB of disk)
+	@cd local && $(GO) test -count=1 -v -tags large -run Gigabyte -timeout 30m ./e2e
 
 synth: build ## write cdk.out/ and refresh the golden template (Node.js, but no CDK command line)
 	@$(GO) build -o .build/infra ./infra

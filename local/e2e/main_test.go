@@ -14,8 +14,6 @@ var (
 	keep = flag.Bool("keep", false, "keep the services' folders (data, logs, e-mail) after the tests")
 	// many times what it takes on an idle machine
 	patience = flag.Duration("patience", 2*time.Minute, "how long a test waits for one thing to come")
-
-	large = flag.Bool("large", false, "run the tests on a gigabyte too (minutes)")
 )
 
 // programs is a private copy of what make builds, so that a build beside the

@@ -19,15 +19,6 @@ func TestMemoryStaysFlatAt60And300Megabytes(t *testing.T) {
 	flat(t, 60e6, 300e6)
 }
 
-func TestMemoryStaysFlatAtAGigabyte(t *testing.T) {
-	if !*large {
-		// Not a skip: it is a target of its own, and says so.
-		t.Log("runs with -large (make test-large)")
-		return
-	}
-	flat(t, 100e6, 1000e6)
-}
-
 // flat runs two uploads, one after the other, each on services of its own, and
 // compares the high-water marks of the functions' processes.
 func flat(t *testing.T, small, big int64) {
