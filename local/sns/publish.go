@@ -204,6 +204,13 @@ func (s *Service) publish(t *topic, p Publication) (id string, err error) {
 		return "", err
 	}
 	m := &message{Publication: p, id: newID(), topic: t.arn(), time: s.clock.Now().Format("2006-01-02T15:04:05.000Z"), texts: texts}
+	if s.cfg.Published != nil {
+		subject := ""
+		if p.Subject != nil {
+			subject = *p.Subject
+		}
+		s.cfg.Published(m.topic, subject)
+	}
 	for i := range subs {
 		if subs[i].wanted(m) {
 			s.deliver(&subs[i], m, name)

@@ -52,6 +52,9 @@ type Config struct {
 	HTTP *http.Client
 	// Clock drives retries; default the machine's.
 	Clock *clock.Clock
+	// Published hears of each message that was taken, by topic and subject; nil
+	// for nobody.
+	Published func(topicARN, subject string)
 	// Log gets deliveries that failed for good; default slog.Default().
 	Log *slog.Logger
 }

@@ -48,9 +48,7 @@ func begin(t *testing.T, args ...string) (env map[string]string, end func() (int
 	}
 	t.Cleanup(func() {
 		end()
-		if err := os.Chdir(source); err != nil { // the S3 server left it
-			t.Error(err)
-		}
+		leave(t)
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
@@ -61,19 +59,34 @@ func begin(t *testing.T, args ...string) (env map[string]string, end func() (int
 	if len(fields) != 3 || fields[0] != "ready" || !strings.HasPrefix(fields[2], "env=") {
 		t.Fatalf("ready line %q", line)
 	}
-	data, err := os.ReadFile(strings.TrimPrefix(fields[2], "env="))
-	if err != nil {
-		t.Fatal(err)
-	}
-	env = map[string]string{}
-	for line := range strings.Lines(string(data)) {
-		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-		env[name] = strings.Trim(value, "'")
-	}
+	env = readEnv(t, strings.TrimPrefix(fields[2], "env="))
 	if env["AWS_ENDPOINT_URL"] != fields[1] {
 		t.Fatalf("endpoint %s in %s, %s in the ready line", env["AWS_ENDPOINT_URL"], fields[2], fields[1])
 	}
 	return env, end
+}
+
+// leave goes back to this package's folder, which the S3 server left.
+func leave(t *testing.T) {
+	t.Helper()
+	if err := os.Chdir(source); err != nil {
+		t.Error(err)
+	}
+}
+
+// readEnv reads the file of shell variables.
+func readEnv(t *testing.T, path string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		env[name] = strings.Trim(value, "'")
+	}
+	return env
 }
 
 func config(env map[string]string) aws.Config {
@@ -145,7 +158,7 @@ func TestWrongStartsSayWhatToDo(t *testing.T) {
 		code int
 		want string
 	}{
-		{"a taken port", []string{"--port", port, "--services-only"}, 1, "port " + port + " is taken by another program"},
+		{"a taken port", []string{"--port", port, "--services-only"}, 1, "port " + port + " is taken by process " + strconv.Itoa(os.Getpid()) + ": "},
 		{"an unknown flag", []string{"--color"}, 2, "-color"},
 		{"a stray word", []string{"now"}, 2, `unexpected argument "now"`},
 		{"a share above 1", []string{"--throttle", "2"}, 2, "--throttle 2: want a share from 0 to 1"},

@@ -21,7 +21,7 @@ type options struct {
 	template, functions       string
 	stackName                 string
 	servicesOnly, noSchedules bool
-	supported                 bool
+	supported, watch          bool
 	settings                  settings
 	logLevel                  slog.Level
 
@@ -55,6 +55,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.functions, "functions", "dist/local", "folder with <function>/bootstrap, built for this machine")
 	f.BoolVar(&o.servicesOnly, "services-only", false, "run no template: S3 buckets contract and contract-versioned, queue and topic contract, role contract-job, and Bedrock")
 	f.BoolVar(&o.noSchedules, "no-schedules", false, "let scheduled rules of the template sleep")
+	f.BoolVar(&o.watch, "watch", false, "print a line for each upload, state of a job and notice")
 	f.BoolVar(&o.supported, "supported", false, "print what the services understand and end")
 	f.Var(o.settings, "set", "KEY=JSON laid over a member of the functions' BB_SETTINGS, dots lead deeper; may be repeated")
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")

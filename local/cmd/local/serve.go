@@ -64,7 +64,11 @@ func serve(ctx context.Context, o *options, log *slog.Logger, stdout io.Writer) 
 		return err
 	}
 
-	w := &world{o: o, log: log, clock: clock, authority: authority, endpoint: endpoint, stack: stack}
+	var events *watch
+	if o.watch {
+		events = &watch{out: stdout, now: clock.Now}
+	}
+	w := &world{watch: events, o: o, log: log, clock: clock, authority: authority, endpoint: endpoint, stack: stack}
 	defer func() { err = errors.Join(err, w.close()) }()
 	handlers, err := w.open(ctx)
 	if err != nil {
@@ -91,6 +95,7 @@ func serve(ctx context.Context, o *options, log *slog.Logger, stdout io.Writer) 
 	if _, err := fmt.Fprintf(stdout, "ready %s env=%s\n", endpoint, o.env); err != nil {
 		return err
 	}
+	events.ready(o.env)
 	select {
 	case err = <-stopped:
 		stopped <- nil
@@ -122,7 +127,11 @@ func (o *options) stack(endpoint string) (*template.Stack, error) {
 func listen(port int) (net.Listener, error) {
 	l, err := front.Listen(port)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d is taken by another program (another make local?): stop it, or choose a port with --port (0 takes a free one; with make: LOCAL_FLAGS='--port 0')", port)
+		by := "another program (another make local?)"
+		if who := owner(port); who != "" {
+			by = who
+		}
+		return nil, fmt.Errorf("port %d is taken by %s: stop it, or choose a port with --port (0 takes a free one; with make: LOCAL_FLAGS='--port 0')", port, by)
 	}
 	return l, err
 }

@@ -25,6 +25,7 @@ import (
 // world holds the services and what they have in common.
 type world struct {
 	o         *options
+	watch     *watch
 	log       *slog.Logger
 	clock     *clock.Clock
 	authority *access.Authority
@@ -93,6 +94,7 @@ func (w *world) queues() (err error) {
 func (w *world) topics() (err error) {
 	w.sns, err = sns.New(sns.Config{
 		Endpoint: w.endpoint, MailDir: w.o.mail, Dir: w.dir("sns"), Authority: w.authority, Queues: w.sqs, Clock: w.clock, Log: w.log,
+		Published: w.watch.published,
 	})
 	if err != nil {
 		return err
@@ -223,6 +225,7 @@ func (w *world) buckets(ctx context.Context) (err error) {
 	w.s3, err = s3.New(s3.Config{
 		Dir: w.dir("s3"), Authority: w.authority, Slow: w.o.slowS3, Clock: w.clock, Log: w.log,
 		Send: func(ctx context.Context, as *access.Principal, queueARN string, body []byte) error {
+			w.watch.uploaded(body)
 			_, err := w.sqs.SendAs(ctx, as, queueARN, sqs.Outgoing{Body: string(body)})
 			return err
 		},
@@ -251,7 +254,7 @@ func (w *world) models() (err error) {
 	}
 	w.bedrock, err = bedrock.New(bedrock.Config{
 		Dir: w.dir("bedrock"), Authority: w.authority, Objects: w.objects(), Clock: w.clock, Log: w.log, Answers: answers,
-		Events: w.events,
+		Events: w.watch.jobs(w.events),
 		Seed:   w.o.seed, JobTime: w.o.jobTime, Slots: w.o.slots, Throttle: w.o.throttle, FailRecords: w.o.failRecords,
 		Partial: w.o.partial, Expire: w.o.expire, Stop: w.o.stop,
 	})
