@@ -30,7 +30,7 @@ func (a *app) pipeline(ctx context.Context) (*deployed.Pipeline, error) {
 func (a *app) deployedVerbs() []*cobra.Command {
 	verbs := []*cobra.Command{
 		a.submitVerb(), a.uploadsVerb(), a.statusVerb(), a.watchVerb(), a.resultsVerb(), a.retryVerb(), a.cancelVerb(),
-		a.pauseVerb(), a.resumeVerb(), a.redriveVerb(), a.backfillVerb(),
+		a.pauseVerb(), a.resumeVerb(), a.redriveVerb(), a.backfillVerb(), a.doctorVerb(),
 	}
 	for _, v := range verbs {
 		v.GroupID = "deployed"

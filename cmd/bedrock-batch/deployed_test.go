@@ -137,3 +137,17 @@ func TestBackfillAndRedriveFindNothingWhereNothingIsLost(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
+
+func TestDoctorFindsWhatIsBrokenAndSaysTheFix(t *testing.T) {
+	stdout, stderr, code := call(t, "doctor", "--model", model)
+	if code != 0 || strings.Count(stdout, "ok ") != 9 {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if stdout, stderr, code = call(t, "doctor", "--model", "us.amazon.no-such-model-v1:0"); code != 4 || !strings.Contains(stdout, "fix: ") {
+		t.Errorf("a model that is not there: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	if stdout, stderr, code = call(t, "doctor"); code != 4 || !strings.Contains(stdout, "broken   credentials") {
+		t.Errorf("wrong credentials: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}

@@ -61,6 +61,9 @@ type Ports struct {
 	Bucket batch.Bucket
 	Jobs   batch.Jobs
 	Model  batch.Model
+	// Models tells the models behind application profiles and custom models.
+	// It is opened only where Jobs is.
+	Models batch.Models
 	Clock  Clock
 }
 
@@ -92,6 +95,7 @@ type Client struct {
 	bucket  batch.Bucket
 	jobs    batch.Jobs
 	model   batch.Model
+	models  batch.Models
 	clock   Clock
 }
 
@@ -137,6 +141,9 @@ func New(ctx context.Context, opt Options) (*Client, error) {
 		}
 		if p.Jobs == nil {
 			p.Jobs = bedrock.New(cfg)
+			if p.Models == nil {
+				p.Models = bedrock.NewModels(cfg)
+			}
 		}
 		if p.Model == nil {
 			p.Model = bedrockruntime.New(cfg)
@@ -144,7 +151,7 @@ func New(ctx context.Context, opt Options) (*Client, error) {
 	}
 	c.bucket = p.Bucket
 	c.jobs = &explainedJobs{p.Jobs, opt.Role}
-	c.model = p.Model
+	c.model, c.models = p.Model, p.Models
 	return c, nil
 }
 

@@ -39,7 +39,7 @@ func (r *Run) drive(owner string) *drive {
 		Deployment: c.deployment(r.rec.Name), Settings: c.set,
 		// The jobs' URIs are made of this and keys below the run's folder.
 		OutputBucket: c.opt.Bucket + "/" + c.opt.Prefix + r.rec.Name,
-		JobRole:      c.opt.Role, Workload: r.rec.Settings, TempDir: c.opt.TempDir, MaxJobs: r.rec.MaxJobs,
+		JobRole:      c.opt.Role, Workload: r.rec.Settings, TempDir: c.opt.TempDir, MaxJobs: r.rec.MaxJobs, Models: c.models,
 		Input: r.bucket, Output: r.bucket, Uploads: d.post, Jobs: d.post, Clock: c.clock, Observer: observer,
 	}
 	d.submit = pipeline.NewSubmit(o, d.jobs, c.model)
