@@ -61,7 +61,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		return noDelay, h.reject(ctx, "%v", err)
 	}
 	var seen recognised
-	if first.Size > 0 {
+	if first.Size > 0 || h.Kind == "folder" {
 		if seen, err = r.recognise(ctx, h.Submission, w, first); err != nil {
 			return noDelay, err
 		}
@@ -169,6 +169,37 @@ func (r *submitRun) first(ctx context.Context, s *Submission) (Upload, error) {
 	return listing[0].Upload, nil
 }
 
+// maxFirst is how many of a folder's objects are looked at for the first that
+// tells how its records are to be made.
+const maxFirst = 50
+
+// telling is the first object of a folder's round that can be recognised, so
+// that a bad one does not decide for the others; the first of all if none can.
+func (r *submitRun) telling(ctx context.Context, s *Submission, w workload.Workload) (recognised, error) {
+	listing, err := r.readListing(ctx, s.Listing)
+	if err != nil {
+		return recognised{}, err
+	}
+	for _, g := range listing[:min(len(listing), maxFirst)] {
+		if g.Size == 0 {
+			continue
+		}
+		head, err := r.head(ctx, g.Upload)
+		if errors.Is(err, batch.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return recognised{}, err
+		}
+		format, compression, err := dataset.Recognise(g.Key, head, w.Format)
+		if err != nil || compression != dataset.Plain {
+			continue // set aside when it is read
+		}
+		return recognised{format: format, model: firstModel(head, format, compression)}, nil
+	}
+	return recognised{format: dataset.Text}, nil
+}
+
 // recognised is what the first bytes of what is to be run tell.
 type recognised struct {
 	format      dataset.Format
@@ -186,6 +217,9 @@ type recognised struct {
 // recognised one by one when they are read; what its first says only chooses
 // the shape of the records.
 func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Workload, first Upload) (seen recognised, err error) {
+	if s.Kind == "folder" {
+		return r.telling(ctx, s, w)
+	}
 	head, err := r.head(ctx, first)
 	if errors.Is(err, batch.ErrNotFound) {
 		seen.why, err = errors.New("the file was deleted before it could be read"), nil
@@ -196,13 +230,6 @@ func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Wor
 	}
 	if seen.why == nil {
 		seen.model = firstModel(head, seen.format, seen.compression)
-	}
-	if s.Kind == "folder" {
-		if seen.why != nil {
-			seen.format = dataset.Text
-		}
-		seen.compression, seen.why = dataset.Plain, nil
-		return seen, nil
 	}
 	seen.documents = seen.compression == dataset.Plain && namesDocuments(head, seen.format)
 	return seen, nil

@@ -52,7 +52,13 @@ func (s *sim) check() {
 		}
 		notices[n.Submission] = append(notices[n.Submission], n)
 	}
-	for _, u := range s.users.uploads {
+	for _, u := range append(s.users.uploads[:len(s.users.uploads):len(s.users.uploads)], s.users.rounds...) {
+		if u.gathered {
+			if u.rounds > 1 || u.rounds == 0 && !u.older && !u.may {
+				s.violation("upload %d (%s) was taken by %d rounds of its folder", u.serial, u.key, u.rounds)
+			}
+			continue
+		}
 		a := s.ledger.accounts[u.id]
 		if a == nil || a.state == nil {
 			s.violation("upload %d (%s) has no submission", u.serial, u.key)
@@ -170,7 +176,9 @@ func (s *sim) early(a *account, n pipeline.Notice, bad func(string, ...any)) {
 		return
 	}
 	if strings.Contains(a.state.Ending.Reason, "given up: 5 attempts") {
-		if a.deaths < 5 {
+		// A slice that a service failed twice may count too: its lease was
+		// not given back.
+		if a.deaths < 5 && !(s.faulty && a.deaths >= 2) {
 			bad("it was given up, though only %d invocations died and %d failed over it", a.deaths, a.hurts)
 		}
 		return
@@ -246,7 +254,7 @@ func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string
 		}
 		last = at
 		r := u.rows[at-1]
-		if rec != r.recordID() || string(o["id"]) != r.id || output != "said "+tag(u.serial, at) {
+		if rec != r.recordID() || string(o["id"]) != r.id || output != "said "+r.mark || !r.from(o["source"]) {
 			bad("results.jsonl: row %d has recordId %s, id %s, output %q", at, rec, o["id"], output)
 		}
 		given[at] = attempt
@@ -260,12 +268,7 @@ func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string
 	before := 0
 	for _, o := range errors {
 		line, _ := json.Marshal(o)
-		_, at, ok := untag(line)
-		if !ok {
-			var rec string
-			json.Unmarshal(o["recordId"], &rec)
-			fmt.Sscanf(rec, "r%d", &at)
-		}
+		at := u.rowOf(line, o)
 		if at <= before || o["_error"] == nil {
 			bad("errors.jsonl: %s behind row %d", line, before)
 			return
@@ -296,6 +299,29 @@ func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string
 	}
 	s.aside(u, n, whole, bad)
 	s.summary(u, n, bad)
+}
+
+// from reports whether a line names the row's source, where it has one.
+func (r row) from(source json.RawMessage) bool {
+	var key string
+	json.Unmarshal(source, &key)
+	return key == r.source
+}
+
+// rowOf finds the row that a line of errors.jsonl is about.
+func (u *upload) rowOf(line []byte, o map[string]json.RawMessage) (at int) {
+	serial, n, tagged := untag(line)
+	var document struct{ Key string }
+	json.Unmarshal(o["_document"], &document)
+	for _, r := range u.rows {
+		if tagged && r.mark == tag(serial, n) || document.Key != "" && r.source == document.Key {
+			return r.n
+		}
+	}
+	var rec string
+	json.Unmarshal(o["recordId"], &rec)
+	fmt.Sscanf(rec, "r%d", &at)
+	return at
 }
 
 // tooFew reports whether the rows worth another attempt are fewer than a job
@@ -344,7 +370,7 @@ func (s *sim) aside(u *upload, n pipeline.Notice, whole bool, bad func(string, .
 		} else {
 			json.Unmarshal(o["raw"], &raw)
 		}
-		if line != r.line || strings.TrimSpace(raw) != strings.TrimSpace(r.raw) {
+		if line != r.line || !r.from(o["source"]) || strings.TrimSpace(raw) != strings.TrimSpace(r.raw) {
 			bad("set-aside.jsonl: line %d %q stands for row %d, line %d %q", line, raw, r.n, r.line, r.raw)
 			return
 		}

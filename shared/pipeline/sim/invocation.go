@@ -317,7 +317,7 @@ func (i *invocation) After(_ context.Context, call, key string, err error) error
 func conditional(call, key string) bool {
 	key = strings.TrimPrefix(key, outputBucket+"/")
 	return call == "Bucket.Put" && (strings.HasPrefix(key, "submissions/") && strings.HasSuffix(key, "/submission.json") ||
-		strings.HasPrefix(key, "control/dispatch/") || strings.HasSuffix(key, "/latest.json"))
+		strings.HasPrefix(key, "control/dispatch/") || strings.HasPrefix(key, "control/gather/") || strings.HasPrefix(key, "taken/") || strings.HasPrefix(key, "rounds/") || strings.HasSuffix(key, "/latest.json"))
 }
 
 // refuse says whether a call fails before it has had an effect.

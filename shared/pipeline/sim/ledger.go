@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -155,6 +156,9 @@ func (l *ledger) stateWritten(key string) {
 	s := l.s
 	body := s.output.Bytes(key)
 	id := key[len("submissions/") : len("submissions/")+26]
+	if s.users.byID[id] == nil {
+		l.roundBegun(id, body)
+	}
 	a := l.account(id)
 	if a == nil {
 		s.violation("state of %s, which nobody uploaded", id)
@@ -202,6 +206,72 @@ func (l *ledger) stateWritten(key string) {
 			s.violation("part %d attempt %d of %s, %s, is gone from its state", p.N, p.Attempt, id, p.Status)
 		}
 	}
+}
+
+// roundBegun takes a folder's round for an upload of all its objects' rows.
+func (l *ledger) roundBegun(id string, body []byte) {
+	s := l.s
+	var state pipeline.Submission
+	if json.Unmarshal(body, &state) != nil || state.Kind != "folder" {
+		return
+	}
+	u := &upload{id: id, key: state.Upload.Key, at: s.clock.Now()}
+	listing, err := objects(s.output.Bytes(state.Listing))
+	if err != nil {
+		s.violation("the listing of %s cannot be read: %v", id, err)
+	}
+	good := 0
+	for _, o := range listing {
+		var key, version string
+		json.Unmarshal(o["key"], &key)
+		json.Unmarshal(o["versionId"], &version)
+		i := slices.IndexFunc(s.users.uploads, func(u *upload) bool { return u.key == key && u.version == version })
+		if i < 0 || !s.users.uploads[i].gathered {
+			s.violation("the listing of %s names %s, version %s, which nobody put there", id, key, version)
+			continue
+		}
+		from := s.users.uploads[i]
+		from.rounds++
+		from.round, u.retries = id, from.retries
+		rows := from.rows
+		if len(rows) == 0 {
+			rows = []row{{line: 1}} // an empty object is set aside as one
+		}
+		for _, r := range rows {
+			r.n, r.source = len(u.rows)+1, key
+			u.rows = append(u.rows, r)
+			if r.good {
+				good++
+			}
+		}
+	}
+	if good == 0 {
+		u.reject = "no good row"
+	}
+	s.users.byID[id] = u
+	s.users.rounds = append(s.users.rounds, u)
+	s.tell("round of %s: %d objects, %d rows, submission %s", u.key, len(listing), len(u.rows), id)
+}
+
+// locate finds the account and row of a tag.
+func (l *ledger) locate(serial, n int) (*account, int) {
+	if serial < 1 || serial > len(l.s.users.uploads) {
+		return nil, 0
+	}
+	u := l.s.users.uploads[serial-1]
+	if !u.gathered {
+		return l.account(u.id), n
+	}
+	a := l.account(u.round)
+	if a == nil {
+		return nil, 0
+	}
+	for _, r := range a.upload.rows {
+		if r.mark == tag(serial, n) {
+			return a, r.n
+		}
+	}
+	return nil, 0
 }
 
 // brief is a state in a line.
@@ -374,11 +444,12 @@ func (l *ledger) worth(a *account, attempt int, rec string) verdict {
 // asked sees a request that reached a model on demand.
 func (l *ledger) asked(serial, n int) {
 	s := l.s
-	if serial < 1 || serial > len(s.users.uploads) {
+	a, n := l.locate(serial, n)
+	if a == nil {
+		s.violation("somebody asked on demand about %s, which nobody put", tag(serial, n))
 		return
 	}
-	u := s.users.uploads[serial-1]
-	a := l.account(u.id)
+	u := a.upload
 	rec := row{n: n}.recordID()
 	if a.state == nil || a.state.State.Terminal() {
 		s.violation("%s of %s was asked on demand though its submission has ended", rec, u.id)

@@ -64,6 +64,7 @@ type sim struct {
 	rnd    *rand.Rand
 	w      weather
 	stormy bool
+	faulty bool // calls fail
 	trace  io.Writer
 	report Report
 	digest interface {
@@ -121,6 +122,7 @@ func newSim(seed uint64, trace io.Writer) *sim {
 		clock: memory.NewClock(epoch),
 	}
 	s.drawWeather()
+	s.faulty = s.w.fault > 0
 	s.input = memory.NewBucket(memory.BucketOptions{Name: inputBucket, Versioned: true, Clock: s.clock, Piece: pick(s.rnd, 64, 500, 64<<10)})
 	s.output = memory.NewBucket(memory.BucketOptions{Name: outputBucket, Clock: s.clock, Page: pick(s.rnd, 3, 1000), Piece: pick(s.rnd, 100, 64<<10), Part: pick(s.rnd, 300, 8<<20)})
 	s.bedrock = memory.NewBedrock(memory.BedrockOptions{

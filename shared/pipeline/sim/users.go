@@ -33,6 +33,7 @@ func settings() config.Settings {
 	set := config.Default()
 	set.Quotas = config.Quotas{MinRecords: minRecords, MaxRecords: maxRecords, MaxFileBytes: maxFileBytes}
 	set.OnDemandConcurrency = 1
+	set.Parallel = 1 // what runs at once must do so in a known order
 	set.MaxParts = maxParts
 	return set
 }
@@ -40,6 +41,7 @@ func settings() config.Settings {
 // users is what people do.
 type users struct {
 	uploads  []*upload
+	rounds   []*upload // of gathered folders, as uploads
 	byID     map[string]*upload
 	deniedTo time.Time // until then the job role cannot be used yet
 	slots    int
@@ -65,12 +67,19 @@ type upload struct {
 	reject  string // why it must be rejected; empty: it must not
 	may     bool   // it may be rejected: settings come late, or it was deleted
 	older   bool   // a newer version was put
-	at      time.Time
+	// gathered: it becomes part of a folder's rounds; rounds are those that
+	// took it, round the last.
+	gathered bool
+	rounds   int
+	round    string
+	at       time.Time
 }
 
 // row is one row of an upload.
 type row struct {
 	n, line int
+	mark    string // is in its prompt and comes back in its answer
+	source  string // the object's key, in a folder's round
 	raw     string
 	good    bool
 	id      string // the user's, as JSON
@@ -98,6 +107,7 @@ func untag(text []byte) (serial, n int, ok bool) {
 type folder struct {
 	name, settings, ext string
 	reject              bool
+	gather              bool
 	retries             int
 	small               bool // small: reject
 	row                 func(s *sim, serial, n int, good bool) (raw, id string)
@@ -114,6 +124,9 @@ var folders = []folder{
 	{name: "big only", ext: ".jsonl", settings: "model: " + nova + "\nsmall: reject\n", retries: 1, small: true, row: promptRow, write: lines},
 	{name: "wrong", ext: ".jsonl", settings: "modle: " + nova + "\n", reject: true, row: promptRow, write: lines},
 	{name: "dear", ext: ".jsonl", settings: "model: " + nova + "\nlimits: {max_records: 2}\n", reject: true, row: promptRow, write: lines},
+	{name: "docs", ext: ".txt", settings: "model: " + nova + "\nprompt_template: 'Sum up {content}'\n", retries: 1, gather: true, row: documentRow, write: document},
+	{name: "expected", ext: ".md", settings: "model: " + nova + "\nprompt_template: 'Sum up {content}'\ngather: {quiet: 20m, expect: 3}\n", retries: 1, gather: true, row: documentRow, write: document},
+	{name: "quiet", ext: ".jsonl", settings: "model: " + nova + "\ngather: {quiet: 2m}\n", retries: 1, gather: true, row: promptRow, write: lines},
 	{name: "late", ext: ".jsonl", settings: "model: " + nova + "\n", retries: 1, row: promptRow, write: lines},
 }
 
@@ -182,6 +195,15 @@ func lines(s *sim, rows []row) []byte {
 	return b.Bytes()
 }
 
+func documentRow(s *sim, serial, n int, _ bool) (string, string) {
+	return fmt.Sprintf("A text.\nIt says %s\n%s", tag(serial, n), pad(s)), ""
+}
+
+func document(_ *sim, rows []row) []byte {
+	rows[0].line = 1
+	return []byte(rows[0].raw)
+}
+
 func packed(s *sim, rows []row) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -237,7 +259,13 @@ func (s *sim) arrange() {
 		if r.IntN(3) == 0 {
 			f = folders[0]
 		}
-		s.in(s.between(0, s.w.storm/2), func() { s.drop(f, "") })
+		at := s.between(0, s.w.storm/2)
+		s.in(at, func() { s.drop(f, "") })
+		if f.gather {
+			for range r.IntN(6) {
+				s.in(at+s.between(0, pick(r, time.Minute, 10*time.Minute)), func() { s.drop(f, "") })
+			}
+		}
 	}
 	if s.chance(0.15) {
 		s.in(s.between(0, s.w.storm), func() {
@@ -289,7 +317,7 @@ func (s *sim) drop(f folder, key string) {
 		return
 	}
 	r := s.rnd
-	u := &upload{serial: len(s.users.uploads) + 1, key: key, retries: f.retries, at: s.clock.Now()}
+	u := &upload{serial: len(s.users.uploads) + 1, key: key, retries: f.retries, at: s.clock.Now(), gathered: f.gather}
 	if key == "" {
 		u.key = f.name + "/" + pick(r, "", "", "sub/", "a=b/c d/") + fmt.Sprintf("%s-%d", pick(r, "rows", "a+b %41 ü", "x&y#z"), u.serial) + f.ext
 	}
@@ -298,9 +326,12 @@ func (s *sim) drop(f folder, key string) {
 	if r.IntN(20) == 0 {
 		wrong = 1
 	}
+	if f.ext == ".txt" || f.ext == ".md" {
+		count, wrong = 1, 0
+	}
 	good := 0
 	for n := 1; n <= count; n++ {
-		row := row{n: n, good: !s.chance(wrong)}
+		row := row{n: n, good: !s.chance(wrong), mark: tag(u.serial, n)}
 		row.raw, row.id = f.row(s, u.serial, n, row.good)
 		if row.good {
 			good++
@@ -327,7 +358,9 @@ func (s *sim) drop(f folder, key string) {
 	o := s.input.Set(u.key, body)
 	u.version = o.Version
 	u.id = pipeline.SubmissionID(pipeline.Upload{Bucket: inputBucket, Key: u.key, VersionID: o.Version})
-	s.users.byID[u.id] = u
+	if !u.gathered {
+		s.users.byID[u.id] = u
+	}
 	s.tell("upload %d: %s, %d rows, %d good, %d bytes, submission %s", u.serial, u.key, count, good, len(body), u.id)
 	soon := pick(r, time.Second, time.Minute, 20*time.Minute, s.w.storm)
 	if s.chance(0.1) {
@@ -346,8 +379,12 @@ func (s *sim) drop(f folder, key string) {
 	}
 	if s.chance(0.2) || s.w.plan.call == "Jobs.Stop" {
 		s.in(s.between(0, soon), func() {
-			s.tell("stop %s", u.id)
-			s.uploads.Put(pipeline.Message{Do: pipeline.DoStop, Submission: u.id}.Encode(), 0)
+			id := u.id
+			if u.gathered {
+				id = u.round
+			}
+			s.tell("stop %s", id)
+			s.uploads.Put(pipeline.Message{Do: pipeline.DoStop, Submission: id}.Encode(), 0)
 		})
 	}
 	if s.chance(0.1) { // delivered again, much later
@@ -401,7 +438,7 @@ func (s *sim) delay(what string) time.Duration {
 // upgrade has a newer version of the product write a state for a while.
 func (s *sim) upgrade() {
 	var open []*account
-	for _, u := range s.users.uploads {
+	for _, u := range append(s.users.uploads[:len(s.users.uploads):len(s.users.uploads)], s.users.rounds...) {
 		if a := s.ledger.accounts[u.id]; a != nil && a.state != nil && !a.state.State.Terminal() {
 			open = append(open, a)
 		}
