@@ -30,7 +30,7 @@ demo: build-local ## see it all on this machine: uploads in, jobs, results, noti
 	@.build/demo $(SERVICES) $(DEMO_FLAGS)
 
 local: build-local ## keep the same services running to play with; flags in LOCAL_FLAGS=
-	@.build/local $(SERVICES) $(LOCAL_FLAGS)
+	@.build/local $(SERVICES) --watch $(LOCAL_FLAGS)
 
 build: ## build the functions, for Lambda into dist/ and for this machine into dist/local/
 	@set -e; for f in $(FUNCTIONS); do \
@@ -103,5 +103,5 @@ lint: ## go vet and gofmt over everything
 fmt: ## format the Go code
 	@gofmt -w .ci cmd functions infra local shared
 
-clean: ## remove what was built (data of make local stays in .local/)
-	@rm -rf $(DIST) cdk.out .build
+clean: ## remove what was built and what make local keeps in .local/
+	@rm -rf $(DIST) cdk.out .build .local

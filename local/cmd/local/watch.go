@@ -30,7 +30,7 @@ func (w *watch) line(what, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	// A terminal that has gone is no reason to stop.
-	_, _ = fmt.Fprintf(w.out, "%s  %-7s %s\n", w.now().Local().Format(time.TimeOnly), what, fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(w.out, "%s  %-7s %s\n", w.now().Local().Format(time.TimeOnly), what, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
 
 // ready says how to go on.

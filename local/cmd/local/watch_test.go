@@ -53,7 +53,7 @@ func TestWatchShowsUploadsJobsAndNotices(t *testing.T) {
 	w.published("arn:aws:sns:us-east-1:123456789012:notices", "")
 	want := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  upload  s3://in/day 1/ü\.csv  1\.2 MB
 \d\d:\d\d:\d\d  job     bb-1  Submitted          for m
-\d\d:\d\d:\d\d  job     bb-1  Completed +
+\d\d:\d\d:\d\d  job     bb-1  Completed
 \d\d:\d\d:\d\d  notice  day 1 is done
 \d\d:\d\d:\d\d  notice  without a subject, on notices
 $`)
