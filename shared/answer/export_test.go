@@ -1,5 +1,7 @@
 package answer
 
+import "github.com/bedrock-batch/bedrock-batch/shared/model/schema"
+
 import "testing"
 
 // ReadInSteps sets for the time of a test how much of an output is read at
@@ -16,4 +18,11 @@ func ReadInSteps(t testing.TB, block, line, workers int) {
 			*s.to = s.n
 		}
 	}
+}
+
+// Structured reads an answer's text, as it stands between quotes, as JSON.
+func Structured(quoted []byte, s *schema.Schema) (value []byte, wrong string) {
+	r := lineReader{schema: s}
+	r.answer.AddText(quoted)
+	return r.structured()
 }

@@ -218,7 +218,7 @@ func (t *table) readHeader() error {
 		}
 		t.row.Raw = t.window.data()[:rec.size]
 		t.at.Line += int64(bytes.Count(t.window.data()[:rec.whole], []byte{'\n'}))
-		if rec.size == 0 {
+		if blank(t.row.Raw) { // a position's context could not hold it
 			t.window.consume(rec.whole)
 			continue
 		}

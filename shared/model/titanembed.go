@@ -28,7 +28,7 @@ var TitanEmbed = Register(Shape{
 			// All the model gives where only another type than float was
 			// asked for; beside embedding it repeats it.
 			if k := c.Kind(); (k == '{' || k == '[') && !a.Seen {
-				a.Embedding = c.Raw()
+				a.Embedding = onlyVector(c.Raw())
 			} else {
 				c.Skip()
 			}
@@ -90,4 +90,31 @@ func novaEmbed(dst []byte, q *EmbedQuery) ([]byte, error) {
 		dst = q.AppendFields(dst, "text")
 	}
 	return append(dst, '}', '}'), nil
+}
+
+// onlyVector takes the vector out of a list of one, as Nova writes it:
+// [{"embeddingType":...,"embedding":[...]}]. Anything else stays as it is.
+func onlyVector(raw []byte) []byte {
+	var c cursor.Cursor
+	c.Reset(raw)
+	if !c.EnterArray() {
+		return raw
+	}
+	var vector []byte
+	for n := 0; c.Element(); n++ {
+		if n > 0 || !c.EnterObject() {
+			return raw
+		}
+		for name, ok := c.Member(); ok; name, ok = c.Member() {
+			if string(name) == "embedding" && c.Kind() == '[' {
+				vector = c.Raw()
+			} else {
+				c.Skip()
+			}
+		}
+	}
+	if vector == nil {
+		return raw
+	}
+	return vector
 }
