@@ -94,6 +94,12 @@ func (b *builder) function(id, name, description string, size stage.Function, ro
 		// their progress themselves.
 		RecursiveLoop: awslambda.RecursiveLoop_ALLOW,
 	})
+	if vpc := b.settings.VPC; len(vpc.Subnets) > 0 {
+		f.Node().DefaultChild().(awslambda.CfnFunction).SetVpcConfig(&awslambda.CfnFunction_VpcConfigProperty{
+			SubnetIds:        jsii.Strings(vpc.Subnets...),
+			SecurityGroupIds: jsii.Strings(vpc.SecurityGroups...),
+		})
+	}
 	awslambda.NewEventSourceMapping(b.stack, jsii.String("Mapping"+id), &awslambda.EventSourceMappingProps{
 		Target:                  f,
 		EventSourceArn:          source.QueueArn(),

@@ -38,6 +38,7 @@ func TestEverythingThatStoresIsEncryptedWithTheKey(t *testing.T) {
 			"QueueUndelivered": `"KmsMasterKeyId":` + key,
 			"LogSubmit":        `"KmsKeyId":` + key,
 			"TopicNotices":     `"KmsMasterKeyId":`,
+			"TopicOperations":  `"KmsMasterKeyId":`,
 			"RoleJob":          `"Resource":` + key + `,"Sid":"UseKey"`,
 			"RoleSubmit":       `"Resource":` + key + `,"Sid":"UseKey"`,
 			"RoleCollect":      `"Resource":` + key + `,"Sid":"UseKey"`,
@@ -50,7 +51,7 @@ func TestEverythingThatStoresIsEncryptedWithTheKey(t *testing.T) {
 	}
 	t.Run("a managed key lets in the services that send", func(t *testing.T) {
 		key := byID(t, templates[0])["Key"]
-		for _, part := range []string{"s3.amazonaws.com", "events.amazonaws.com", "logs.${AWS::Region}.amazonaws.com", `"aws:SourceAccount"`, `"EnableKeyRotation":true`, `"DeletionPolicy":"RetainExceptOnCreate"`} {
+		for _, part := range []string{"s3.amazonaws.com", "events.amazonaws.com", "cloudwatch.amazonaws.com", "logs.${AWS::Region}.amazonaws.com", `"aws:SourceAccount"`, `"EnableKeyRotation":true`, `"DeletionPolicy":"RetainExceptOnCreate"`} {
 			if !strings.Contains(key, part) {
 				t.Errorf("no %s in %s", part, key)
 			}

@@ -59,6 +59,13 @@ func (b *builder) functionRole(id, name, description string, statements []statem
 		statements = append(statements, statement{sid: "SendTraces",
 			actions: []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, resources: []*string{jsii.String("*")}})
 	}
+	if len(b.settings.VPC.Subnets) > 0 {
+		// Lambda itself makes the function's network interfaces as this role;
+		// it asks for these on everything.
+		statements = append(statements, statement{sid: "JoinNetwork", resources: []*string{jsii.String("*")}, actions: []string{
+			"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
+			"ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"}})
+	}
 	statements = append(statements, b.keyStatements()...)
 	return awsiam.NewRole(b.stack, jsii.String(id), &awsiam.RoleProps{
 		Description:    jsii.String(description),

@@ -181,6 +181,8 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 	s.Stage = "full"
 	s.Architecture = "x86_64"
 	s.Emails = []string{"a.b@example.com", "ab@example.com", "team@example.com"}
+	s.OperationsEmails = []string{"night@example.com"}
+	s.VPC.Subnets, s.VPC.SecurityGroups = []string{"subnet-12345678", "subnet-87654321"}, []string{"sg-12345678"}
 	s.Removal = "destroy"
 	s.Tracing = true
 	s.AccessLogs = "example-access-logs"
@@ -215,6 +217,10 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		{"RoleSubmit", `"PermissionsBoundary":"arn:aws:iam::123456789012:policy/Boundary"`},
 		{"RoleJob", `"PermissionsBoundary"`},
 		{"LogSubmit", `"RetentionInDays":14`},
+		{"FunctionCollect", `"VpcConfig":{"SecurityGroupIds":["sg-12345678"],"SubnetIds":["subnet-12345678","subnet-87654321"]}`},
+		{"RoleCollect", `"Sid":"JoinNetwork"`},
+		{"AlarmSubmitSlow", `"Threshold":285000`},
+		{"TopicOperationsPolicy", `"Service":"cloudwatch.amazonaws.com"`},
 		{"RuleTick", `rate(1 minute)`},
 		{"BucketInput", `"DestinationBucketName":"example-access-logs"`},
 		{"BucketInput", `"DeletionPolicy":"Delete"`},
@@ -232,8 +238,8 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		}
 	}
 	slices.Sort(addresses)
-	if !slices.Equal(addresses, s.Emails) {
-		t.Errorf("subscribed %v, want %v", addresses, s.Emails)
+	if want := slices.Sorted(slices.Values(slices.Concat(s.Emails, s.OperationsEmails))); !slices.Equal(addresses, want) {
+		t.Errorf("subscribed %v, want %v", addresses, want)
 	}
 }
 

@@ -58,6 +58,8 @@ type Settings struct {
 
 	// Encryption chooses the key of everything that is stored.
 	Encryption string `yaml:"encryption" doc:"managed makes a KMS key for buckets, queues, topic, logs and what jobs write; or the ARN of a key of the same account and region, whose policy must then let s3.amazonaws.com, events.amazonaws.com and cloudwatch.amazonaws.com use kms:Decrypt and kms:GenerateDataKey, logs.REGION.amazonaws.com encrypt the log groups, and IAM policies of the account give access. Keys of the services if empty"`
+	// VPC puts the functions into a network.
+	VPC VPC `yaml:"vpc" doc:"the functions' network; without it they run in Lambda's own"`
 	// Tracing turns on X-Ray for the functions.
 	Tracing bool `yaml:"tracing" doc:"X-Ray traces of the functions"`
 	// AccessLogs is a bucket that gets both buckets' server access logs.
@@ -69,6 +71,14 @@ type Settings struct {
 
 	// Pipeline is what the functions read as their settings.
 	Pipeline config.Settings `yaml:"pipeline" doc:"limits and quotas of the pipeline, below"`
+}
+
+// VPC is a network by the ids of its parts: nothing is looked up.
+type VPC struct {
+	// Subnets and SecurityGroups are given together or not at all.
+	Subnets []string `yaml:"subnets" doc:"ids of the subnets that the functions run in, best in several zones; S3 (gateway), SQS, SNS, Bedrock, Bedrock runtime and CloudWatch Logs must be reachable from there, by endpoints or NAT. None if empty"`
+	// SecurityGroups must let HTTPS out.
+	SecurityGroups []string `yaml:"security_groups" doc:"ids of the functions' security groups, which must let HTTPS out"`
 }
 
 // Function sizes one function.

@@ -124,6 +124,7 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		"names that are too long together":       {"development", least + "name: a-rather-long-name-for-it\n", []string{"at most 30"}},
 		"no address":                             {"dev", least + "emails: [nobody]\n", []string{"emails[0]"}},
 		"an address twice":                       {"dev", least + "operations_emails: [a@b.example, a@b.example]\n", []string{"operations_emails[1]", "listed before"}},
+		"subnets without a security group":       {"dev", least + "vpc: {subnets: [subnet-12345678, vpc-1]}\n", []string{"give both or neither", "vpc.subnets[1]"}},
 		"all that is wrong at once":              {"dev", least + "architecture: arm\nlog_level: loud\nlog_days: 8\nremoval: maybe\nstaged_days: 1\nnoncurrent_days: 2\ntick_minutes: 0\n", []string{"architecture", "log_level", "log_days", "removal", "staged_days", "noncurrent_days", "tick_minutes"}},
 		"sizes of functions":                     {"dev", least + "submit: {memory_mb: 64, timeout_seconds: 901}\ncollect: {storage_mb: 1, concurrency: 1}\n", []string{"submit.memory_mb", "submit.timeout_seconds", "collect.storage_mb", "collect.concurrency"}},
 		"a boundary, a bucket and a tag":         {"dev", least + "encryption: alias/mine\npermissions_boundary: x\naccess_logs: X\ntags: {'aws:x': y}\n", []string{"encryption", "permissions_boundary", "access_logs", "tags"}},

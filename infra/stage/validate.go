@@ -18,6 +18,8 @@ var (
 	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	keyPattern      = regexp.MustCompile(`^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	boundaryPattern = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/.+$`)
+	subnetPattern   = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
+	groupPattern    = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
 	tagPattern      = regexp.MustCompile(`^[\pL\pZ\pN_.:/=+@-]*$`)
 )
 
@@ -75,6 +77,14 @@ func (s Settings) Validate() error {
 	check(s.Encryption == "" || s.Encryption == "managed" || keyPattern.MatchString(s.Encryption), "encryption is %q: must be managed, or the ARN of a KMS key (not of an alias)", s.Encryption)
 	check(s.AccessLogs == "" || bucketPattern.MatchString(s.AccessLogs), "access_logs is %q: not a bucket's name", s.AccessLogs)
 	check(s.PermissionsBoundary == "" || boundaryPattern.MatchString(s.PermissionsBoundary), "permissions_boundary is %q: not the ARN of a managed policy", s.PermissionsBoundary)
+	check((len(s.VPC.Subnets) > 0) == (len(s.VPC.SecurityGroups) > 0), "vpc has %d subnets and %d security_groups: give both or neither", len(s.VPC.Subnets), len(s.VPC.SecurityGroups))
+	for i, id := range s.VPC.Subnets {
+		check(subnetPattern.MatchString(id), "vpc.subnets[%d] is %q: not a subnet's id", i, id)
+	}
+	check(len(s.VPC.SecurityGroups) <= 5, "vpc.security_groups has %d entries: a function takes at most 5", len(s.VPC.SecurityGroups))
+	for i, id := range s.VPC.SecurityGroups {
+		check(groupPattern.MatchString(id), "vpc.security_groups[%d] is %q: not a security group's id", i, id)
+	}
 	for k, v := range s.Tags {
 		check(k != "" && len(k) <= 128 && tagPattern.MatchString(k) && !strings.HasPrefix(strings.ToLower(k), "aws:"), "tags: %q is not a tag's key", k)
 		check(len(v) <= 256 && tagPattern.MatchString(v), "tags.%s is %q: not a tag's value", k, v)
