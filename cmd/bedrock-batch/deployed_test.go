@@ -151,3 +151,16 @@ func TestDoctorFindsWhatIsBrokenAndSaysTheFix(t *testing.T) {
 		t.Errorf("wrong credentials: exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
+
+func TestRetryDropsWhatFailedAgain(t *testing.T) {
+	dir := folder(t, map[string]string{"workload.yaml": settingsFile, "a.jsonl": `{"recordId":"good","modelInput":{"messages":[{"role":"user","content":[{"text":"Say yes."}]}]}}
+{"recordId":"bad","modelInput":{"messages":"wrong"}}
+`})
+	if _, stderr, code := call(t, "submit", dir, "--wait"); code != 1 || !strings.Contains(stderr, "1 answered, 1 failed") {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	stdout, stderr, code := call(t, "retry", filepath.Base(dir)+"/a.jsonl", "--wait")
+	if code != 6 || !strings.Contains(stdout, "/"+filepath.Base(dir)+"/retry-") || !strings.Contains(stderr, "1 rows: 0 answered, 1 failed") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}

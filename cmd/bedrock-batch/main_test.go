@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -196,6 +197,43 @@ func TestValidateAndTryTellThePriceBeforehand(t *testing.T) {
 	stdout, stderr, code := call(t, "try", file, "--model", model)
 	if code != 0 || strings.Count(stdout, `"status":"answered"`) != 10 || !strings.Contains(stderr, "on demand") || !strings.Contains(stderr, "the whole file, were its answers like these: 500 rows") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+func TestAnExcelWorkbookIsConverted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cities.xlsx")
+	out, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(out)
+	for name, text := range map[string]string{
+		"xl/workbook.xml":            `<workbook xmlns="m" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Cities" r:id="rId7"/></sheets></workbook>`,
+		"xl/_rels/workbook.xml.rels": `<Relationships><Relationship Id="rId7" Target="worksheets/sheet1.xml"/></Relationships>`,
+		"xl/sharedStrings.xml":       `<sst><si><t>city</t></si><si><r><t>Pa</t></r><r><t>ris</t></r></si></sst>`,
+		"xl/worksheets/sheet1.xml": `<worksheet><sheetData><row><c r="A1" t="inlineStr"><is><t>n</t></is></c><c r="B1" t="s"><v>0</v></c></row>` +
+			`<row><c r="A2"><v>7.5</v></c><c r="B2" t="s"><v>1</v></c></row><row/><row><c r="B4" t="str"><v>Rome, "Italy"</v></c></row></sheetData></worksheet>`,
+	} {
+		w, err := z.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(w, text)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	args := []string{"--model", model, "--prompt-template", "Where is {city}, {n}?"}
+	stdout, stderr, code := call(t, append([]string{"validate", file}, args...)...)
+	if code != 0 || !strings.Contains(stdout, "2 can be asked, 0 would be set aside") || !strings.Contains(stderr, `sheet "Cities"`) {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if stdout, stderr, code = call(t, append([]string{"run", file}, args...)...); code != 0 || strings.Count(stdout, "answered") != 2 {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if _, stderr, code = call(t, append([]string{"run", write(t, "no.xlsx", "nonsense")}, args...)...); code != 3 || !strings.Contains(stderr, "no Excel workbook") {
+		t.Errorf("no workbook: exit code %d\n%s", code, stderr)
 	}
 }
 

@@ -103,7 +103,12 @@ func (a *app) runDirectory(ctx context.Context, client *bedrockbatch.Client, spe
 }
 
 func (a *app) runFile(ctx context.Context, client *bedrockbatch.Client, spec bedrockbatch.Spec, input, out string) error {
-	r, err := client.Create(ctx, spec, bedrockbatch.File(input))
+	file, remove, err := a.converted(input)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	r, err := client.Create(ctx, spec, bedrockbatch.File(file))
 	if err != nil {
 		return err
 	}
@@ -150,10 +155,13 @@ func (a *app) finish(ctx context.Context, r *bedrockbatch.Run, o *bedrockbatch.O
 		a.object("outcome", outcome(o))
 	}
 	a.outcome(o)
-	if err := o.Err(); err != nil {
-		return &ended{o.Status, err}
+	if o.Err() == nil {
+		return nil
 	}
-	return nil
+	if o.Reason != "" {
+		return &ended{o.Status, fmt.Errorf("%s: %s", o.Status, o.Reason)}
+	}
+	return &ended{o.Status, fmt.Errorf("%d of %d rows have no answer", o.Rows.Total-o.Rows.Answered, o.Rows.Total)}
 }
 
 // line is an answer as it is printed.
@@ -199,7 +207,10 @@ func outcome(o *bedrockbatch.Outcome) map[string]any {
 
 // outcome tells people how it ended.
 func (a *app) outcome(o *bedrockbatch.Outcome) {
-	how := fmt.Sprintf("%d jobs", len(o.Jobs))
+	how := fmt.Sprintf("by %d jobs", len(o.Jobs))
+	if len(o.Jobs) == 1 {
+		how = "by one job"
+	}
 	if o.OnDemand {
 		how = "on demand, as the rows are fewer than a job takes"
 	}
@@ -213,6 +224,9 @@ func (a *app) outcome(o *bedrockbatch.Outcome) {
 func dollars(usd *float64) string {
 	if usd == nil {
 		return ""
+	}
+	if *usd < 0.0001 {
+		return ", less than $0.0001"
 	}
 	return fmt.Sprintf(", about $%.4f", *usd)
 }

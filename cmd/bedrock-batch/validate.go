@@ -16,7 +16,8 @@ func (a *app) validateVerb() *cobra.Command {
 		Short: "look what would happen to a file, offline and for nothing",
 		Long: `Reads the whole file as the pipeline would and tells its format, its rows, those
 that would be set aside and why, the jobs it makes, and what it may cost at the
-least and at the most. No service is called.`,
+least and at the most. No service is called. The first sheet of an Excel workbook
+is converted to CSV.`,
 		Args: cobra.ExactArgs(1),
 	}
 	q.flags(c)
@@ -25,7 +26,12 @@ least and at the most. No service is called.`,
 		if err != nil {
 			return err
 		}
-		f, err := bedrockbatch.Validate(c.Context(), spec, bedrockbatch.File(args[0]), nil)
+		file, remove, err := a.converted(args[0])
+		if err != nil {
+			return err
+		}
+		defer remove()
+		f, err := bedrockbatch.Validate(c.Context(), spec, bedrockbatch.File(file), nil)
 		if err != nil {
 			return err
 		}
@@ -92,7 +98,12 @@ func (a *app) tryVerb() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		whole, err := bedrockbatch.Validate(ctx, spec, bedrockbatch.File(args[0]), nil)
+		file, remove, err := a.converted(args[0])
+		if err != nil {
+			return err
+		}
+		defer remove()
+		whole, err := bedrockbatch.Validate(ctx, spec, bedrockbatch.File(file), nil)
 		if err != nil {
 			return err
 		}
@@ -103,7 +114,7 @@ func (a *app) tryVerb() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		r, o, err := client.Process(ctx, spec, bedrockbatch.Head(args[0], spec.Workload.Format, rows), a.progress())
+		r, o, err := client.Process(ctx, spec, bedrockbatch.Head(file, spec.Workload.Format, rows), a.progress())
 		if err != nil {
 			return err
 		}
