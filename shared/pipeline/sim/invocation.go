@@ -34,6 +34,7 @@ type invocation struct {
 	started  time.Time
 	deadline time.Time
 	resume   chan struct{}
+	home     *container
 	wake     time.Time // it sleeps until then
 	dead     string    // how it died
 	inFlight bool      // it died, but the call under way takes effect
@@ -82,23 +83,71 @@ func (s *sim) start() {
 	if len(s.alive) > 1 {
 		s.report.Together = true
 	}
-	go i.run(s.handler(i))
+	i.home = s.warm(queue)
+	i.home.cur = i
+	go i.run(i.home.handle)
 	s.resume(i)
+}
+
+// container is where invocations run, one at a time: what a function keeps in
+// memory is there for the next. It dies with an invocation that dies.
+type container struct {
+	cur    *invocation
+	queue  *memory.Queue
+	handle handle
+}
+
+// Before implements memory.Hook.
+func (c *container) Before(ctx context.Context, call, key string) error {
+	return c.cur.Before(ctx, call, key)
+}
+
+// After implements memory.Hook.
+func (c *container) After(ctx context.Context, call, key string, err error) error {
+	return c.cur.After(ctx, call, key, err)
+}
+
+// Observe implements pipeline.Observer.
+func (c *container) Observe(ctx context.Context, e pipeline.Event) { c.cur.Observe(ctx, e) }
+
+// Enabled implements slog.Handler.
+func (c *container) Enabled(ctx context.Context, l slog.Level) bool { return c.cur.Enabled(ctx, l) }
+
+// Handle implements slog.Handler.
+func (c *container) Handle(ctx context.Context, r slog.Record) error { return c.cur.Handle(ctx, r) }
+
+// WithAttrs implements slog.Handler.
+func (c *container) WithAttrs([]slog.Attr) slog.Handler { return c }
+
+// WithGroup implements slog.Handler.
+func (c *container) WithGroup(string) slog.Handler { return c }
+
+// warm is an idle container for a queue's function, or a new one.
+func (s *sim) warm(queue *memory.Queue) *container {
+	for n, c := range s.idleContainers {
+		if c.queue == queue && s.rnd.IntN(4) > 0 {
+			s.idleContainers = slices.Delete(s.idleContainers, n, n+1)
+			return c
+		}
+	}
+	c := &container{queue: queue}
+	c.handle = s.handler(c)
+	return c
 }
 
 type handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)
 
 // handler builds the function as the deployment does, over the ports of this
-// invocation.
-func (s *sim) handler(i *invocation) handle {
+// container.
+func (s *sim) handler(i *container) handle {
 	o := pipeline.Options{
 		Deployment: deployment, Settings: settings(), OutputBucket: outputBucket, JobRole: jobRole,
 		Input: s.input.Hooked(i), Output: s.output.Hooked(i),
 		Uploads: s.uploads.Hooked(i), Jobs: s.jobs.Hooked(i), Clock: s.clock, Observer: i,
 	}
-	jobs := &jobsPort{Jobs: s.bedrock.Jobs(i), s: s, i: i}
+	jobs := &jobsPort{Jobs: s.bedrock.Jobs(i), s: s, c: i}
 	if i.queue == s.uploads {
-		submit := pipeline.NewSubmit(o, jobs, &modelPort{Model: s.bedrock.Model(i), s: s, i: i})
+		submit := pipeline.NewSubmit(o, jobs, &modelPort{Model: s.bedrock.Model(i), s: s, c: i})
 		return handler.NewSubmit(submit, inputBucket, s.uploads.Hooked(i), slog.New(i), s.clock.Now).Handle
 	}
 	return handler.NewCollect(pipeline.NewCollect(o, jobs, s.topic.Hooked(i)), s.jobs.Hooked(i), slog.New(i), s.clock.Now).Handle
@@ -137,6 +186,9 @@ func (s *sim) resume(i *invocation) {
 		return
 	}
 	s.alive = slices.DeleteFunc(s.alive, func(other *invocation) bool { return other == i })
+	if i.dead == "" && i.panicked == "" {
+		s.idleContainers = append(s.idleContainers, i.home)
+	}
 	switch {
 	case i.panicked != "":
 		s.violation("%s panicked: %s", i.name, i.panicked)
@@ -172,31 +224,25 @@ func (s *sim) stopAll() {
 	}
 }
 
-// Observe implements pipeline.Observer.
+// Observe tells what the pipeline tells.
 func (i *invocation) Observe(_ context.Context, e pipeline.Event) {
 	if i.s.trace != nil && i.dead == "" {
 		i.s.tell("%s . %s %s %v", i.name, e.Name, e.Submission, e.Fields)
 	}
 }
 
-// Enabled implements slog.Handler.
+// Enabled reports whether anybody listens.
 func (i *invocation) Enabled(context.Context, slog.Level) bool {
 	return i.s.trace != nil && i.dead == ""
 }
 
-// Handle implements slog.Handler.
+// Handle tells what is logged.
 func (i *invocation) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
 	r.Attrs(func(a slog.Attr) bool { fmt.Fprintf(&b, " %s=%v", a.Key, a.Value); return true })
 	i.s.tell("%s . log: %s%s", i.name, r.Message, b.String())
 	return nil
 }
-
-// WithAttrs implements slog.Handler.
-func (i *invocation) WithAttrs([]slog.Attr) slog.Handler { return i }
-
-// WithGroup implements slog.Handler.
-func (i *invocation) WithGroup(string) slog.Handler { return i }
 
 // pause lets time pass at a call, and others run.
 func (i *invocation) pause() {

@@ -16,7 +16,7 @@ import (
 type jobsPort struct {
 	*memory.Jobs
 	s *sim
-	i *invocation
+	c *container
 }
 
 func (p *jobsPort) lags(job batch.Job) bool {
@@ -27,7 +27,7 @@ func (p *jobsPort) List(ctx context.Context, filter batch.JobFilter) iter.Seq2[b
 	return func(yield func(batch.Job, error) bool) {
 		for job, err := range p.Jobs.List(ctx, filter) {
 			if err == nil && p.lags(job) {
-				p.s.fault("%s does not find job %s yet", p.i.name, job.Name)
+				p.s.fault("%s does not find job %s yet", p.c.cur.name, job.Name)
 				continue
 			}
 			job.ModelID = modelARN(job.ModelID)
@@ -41,7 +41,7 @@ func (p *jobsPort) List(ctx context.Context, filter batch.JobFilter) iter.Seq2[b
 func (p *jobsPort) Get(ctx context.Context, arn string) (batch.Job, error) {
 	job, err := p.Jobs.Get(ctx, arn)
 	if err == nil && p.lags(job) {
-		p.s.fault("%s cannot read job %s yet", p.i.name, job.Name)
+		p.s.fault("%s cannot read job %s yet", p.c.cur.name, job.Name)
 		return batch.Job{}, fmt.Errorf("get job %s: %w", arn, batch.ErrNotFound)
 	}
 	job.ModelID = modelARN(job.ModelID)
@@ -59,12 +59,12 @@ func modelARN(id string) string {
 type modelPort struct {
 	*memory.Model
 	s *sim
-	i *invocation
+	c *container
 }
 
 func (p *modelPort) Answer(ctx context.Context, modelID string, how batch.Invocation, modelInput []byte) ([]byte, error) {
-	if p.i.dead == "" && p.s.chance(p.s.w.throttle) {
-		p.s.fault("%s is throttled", p.i.name)
+	if p.c.cur.dead == "" && p.s.chance(p.s.w.throttle) {
+		p.s.fault("%s is throttled", p.c.cur.name)
 		return nil, &batch.ServiceError{Class: batch.ErrThrottled, Code: "ThrottlingException", Message: "slow down", Status: 429}
 	}
 	out, err := p.Model.Answer(ctx, modelID, how, modelInput)

@@ -79,14 +79,15 @@ type sim struct {
 	dead          *memory.Queue
 	topic         *memory.Topic[pipeline.Publication]
 
-	events  eventHeap
-	serial  int
-	alive   []*invocation
-	count   int         // invocations so far
-	running *invocation // whoever has the baton
-	repeats int         // messages delivered twice
-	baton   chan struct{}
-	calls   map[string]int
+	idleContainers []*container
+	events         eventHeap
+	serial         int
+	alive          []*invocation
+	count          int         // invocations so far
+	running        *invocation // whoever has the baton
+	repeats        int         // messages delivered twice
+	baton          chan struct{}
+	calls          map[string]int
 
 	users  users
 	ledger ledger
