@@ -33,7 +33,7 @@ func TestTheAWSSDKForJavaScriptAgrees(t *testing.T) {
 	}
 	suite := exec.CommandContext(t.Context(), "node", "--test", "--test-concurrency=2", "--test-reporter=./report.mjs", "--test-reporter-destination=stdout")
 	suite.Dir, suite.Env = dir, append(os.Environ(), serve(t)...)
-	ask(t, suite, 54)
+	ask(t, suite, 58)
 }
 
 // modules is the absolute path of a node_modules folder with exactly what the

@@ -19,6 +19,7 @@ export const stack = {
   versions: env('BB_VERSIONS_BUCKET'),
   queueUrl: env('BB_QUEUE_URL'),
   queueArn: env('BB_QUEUE_ARN'),
+  eventsQueueUrl: env('BB_EVENTS_QUEUE_URL'),
   topicArn: env('BB_TOPIC_ARN'),
   jobRoleArn: env('BB_JOB_ROLE_ARN'),
   functionName: env('BB_FUNCTION_NAME'),

@@ -2,7 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import {
   SNSClient, CreateTopicCommand, DeleteTopicCommand, ListTopicsCommand, GetTopicAttributesCommand, PublishCommand, PublishBatchCommand,
-  SubscribeCommand, UnsubscribeCommand, ListSubscriptionsByTopicCommand, SetSubscriptionAttributesCommand, GetSubscriptionAttributesCommand,
+  SubscribeCommand, UnsubscribeCommand, ListSubscriptionsCommand, ListSubscriptionsByTopicCommand, SetSubscriptionAttributesCommand, GetSubscriptionAttributesCommand,
   TagResourceCommand, ListTagsForResourceCommand, CreatePlatformApplicationCommand,
 } from '@aws-sdk/client-sns';
 import { SQSClient, CreateQueueCommand, GetQueueAttributesCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs';
@@ -75,6 +75,7 @@ test('topics and subscriptions are listed, described, tagged and ended', async (
   assert.ok((await sns.send(new ListTopicsCommand({}))).Topics.some((t) => t.TopicArn === stack.topicArn));
   assert.equal((await sns.send(new GetTopicAttributesCommand({ TopicArn }))).Attributes.SubscriptionsConfirmed, '1');
   assert.equal((await sns.send(new GetSubscriptionAttributesCommand({ SubscriptionArn }))).Attributes.Protocol, 'sqs');
+  assert.ok((await sns.send(new ListSubscriptionsCommand({}))).Subscriptions.some((s) => s.SubscriptionArn === SubscriptionArn));
   await sns.send(new TagResourceCommand({ ResourceArn: TopicArn, Tags: [{ Key: 'team', Value: 'blue' }] }));
   assert.deepEqual((await sns.send(new ListTagsForResourceCommand({ ResourceArn: TopicArn }))).Tags, [{ Key: 'team', Value: 'blue' }]);
   await sns.send(new UnsubscribeCommand({ SubscriptionArn }));

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import {
   SQSClient, CreateQueueCommand, GetQueueUrlCommand, ListQueuesCommand, DeleteQueueCommand, GetQueueAttributesCommand, SetQueueAttributesCommand,
   SendMessageCommand, SendMessageBatchCommand, ReceiveMessageCommand, DeleteMessageCommand, DeleteMessageBatchCommand,
-  ChangeMessageVisibilityCommand, PurgeQueueCommand, StartMessageMoveTaskCommand, ListMessageMoveTasksCommand,
-  TagQueueCommand, ListQueueTagsCommand, AddPermissionCommand,
+  ChangeMessageVisibilityCommand, PurgeQueueCommand, StartMessageMoveTaskCommand, ListMessageMoveTasksCommand, CancelMessageMoveTaskCommand,
+  TagQueueCommand, UntagQueueCommand, ListQueueTagsCommand, AddPermissionCommand,
 } from '@aws-sdk/client-sqs';
 import { options, refused, fresh } from './services.mjs';
 
@@ -75,6 +75,18 @@ test('what is received too often goes to the dead letters and back', async () =>
   assert.equal((await sqs.send(new ListMessageMoveTasksCommand({ SourceArn: deadLetterTargetArn }))).Results.length, 1);
 });
 
+test('moving dead letters back is called off', async () => {
+  const dead = await create();
+  const SourceArn = await attribute(dead, 'QueueArn');
+  const source = await create({ RedrivePolicy: JSON.stringify({ deadLetterTargetArn: SourceArn, maxReceiveCount: '1' }), VisibilityTimeout: '0' });
+  for (const MessageBody of ['1', '2', '3', '4']) await sqs.send(new SendMessageCommand({ QueueUrl: source, MessageBody }));
+  while (await attribute(dead, 'ApproximateNumberOfMessages') !== '4') await receive(source);
+  const { TaskHandle } = await sqs.send(new StartMessageMoveTaskCommand({ SourceArn, MaxNumberOfMessagesPerSecond: 1 }));
+  const out = await sqs.send(new CancelMessageMoveTaskCommand({ TaskHandle }));
+  assert.ok(out.ApproximateNumberOfMessagesMoved < 4);
+  await refused(sqs.send(new CancelMessageMoveTaskCommand({ TaskHandle: 'none' })), 'ResourceNotFoundException');
+});
+
 test('queues of one\'s own are found, changed, emptied and deleted', async () => {
   const QueueName = fresh('js');
   const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, tags: { team: 'blue' } }));
@@ -84,6 +96,8 @@ test('queues of one\'s own are found, changed, emptied and deleted', async () =>
   assert.equal(await attribute(QueueUrl, 'VisibilityTimeout'), '77');
   await sqs.send(new TagQueueCommand({ QueueUrl, Tags: { size: 'l' } }));
   assert.deepEqual((await sqs.send(new ListQueueTagsCommand({ QueueUrl }))).Tags, { team: 'blue', size: 'l' });
+  await sqs.send(new UntagQueueCommand({ QueueUrl, TagKeys: ['team'] }));
+  assert.deepEqual((await sqs.send(new ListQueueTagsCommand({ QueueUrl }))).Tags, { size: 'l' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'x' }));
   await sqs.send(new PurgeQueueCommand({ QueueUrl }));
   assert.equal(await attribute(QueueUrl, 'ApproximateNumberOfMessages'), '0');

@@ -18,20 +18,27 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/local/template"
 )
 
+// api is a service with the operations of its router.
+type api struct {
+	name       string
+	operations []string
+}
+
+func apis() []api {
+	return []api{
+		{"SQS", sqs.Operations()}, {"SNS", sns.Operations()}, {"EventBridge", events.Operations()},
+		{"Lambda", lambda.Operations()}, {"Bedrock", bedrock.Operations()}, {"CloudFormation", cloudformation.Operations()},
+		{"IAM", iam.Operations()}, {"STS", sts.Operations()}, {"Service Quotas", quotas.Operations()},
+	}
+}
+
 // supported is the list of what the services understand, made from their code.
 func supported() string {
 	var b strings.Builder
 	b.WriteString("# What the local services understand\n\n" +
 		"Made from the code by `go test ./cmd/local -update`; `local --supported` prints it. Whatever is not here is refused by name.\n\n" +
 		"## API operations\n\n")
-	for _, s := range []struct {
-		name       string
-		operations []string
-	}{
-		{"SQS", sqs.Operations()}, {"SNS", sns.Operations()}, {"EventBridge", events.Operations()},
-		{"Lambda", lambda.Operations()}, {"Bedrock", bedrock.Operations()}, {"CloudFormation", cloudformation.Operations()},
-		{"IAM", iam.Operations()}, {"STS", sts.Operations()}, {"Service Quotas", quotas.Operations()},
-	} {
+	for _, s := range apis() {
 		fmt.Fprintf(&b, "- %s: %s\n", s.name, strings.Join(s.operations, ", "))
 	}
 	b.WriteString("- S3: objects, versions, multipart uploads, copies, listings and batch deletes as versitygw has them; " +
