@@ -2,8 +2,11 @@ package workload
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
+	"github.com/bedrock-batch/bedrock-batch/shared/model"
 )
 
 // Check validates the merged settings for uploads of format f: that there is
@@ -16,6 +19,11 @@ func (w *Workload) Check(f dataset.Format) error {
 	}
 	if w.Model == "" {
 		wrong("model", "no model is set; name one in a %s at or above the upload", FileName)
+	}
+	for _, alias := range slices.Sorted(maps.Keys(w.Models)) {
+		if _, err := model.Parse(w.Models[alias]); err != nil {
+			wrong("models."+alias, "%v", err)
+		}
 	}
 	if !f.Known() {
 		wrong("format", "%q is not one of %s", f, dataset.FormatNames())

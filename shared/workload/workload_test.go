@@ -215,6 +215,7 @@ func TestCheck(t *testing.T) {
 		{"a model is enough for prompts", "model: a", dataset.Prompt, ""},
 		{"a model is needed", "", dataset.Native, "model: no model is set; name one in a workload.yaml at or above the upload"},
 		{"other rows need a template", "model: a", dataset.JSONL, `prompt_template: the rows have neither "prompt" nor "modelInput", so a prompt_template must say what to ask`},
+		{"what rows' models map to is a model", "model: a\nmodels: {gpt: 'no model'}", dataset.OpenAI, `models.gpt: model "no model": an id holds only letters, digits and . _ : -: invalid`},
 		{"a schema is read", "model: a\noutput: {json: {type: object, if: true}}", dataset.Native, "output.json: if: the keyword if is not supported; supported are type, enum, const, properties, required, additionalProperties, items, anyOf, allOf, oneOf, not, pattern, minLength, maxLength, minimum, maximum, exclusiveMinimum, exclusiveMaximum, minItems, maxItems, minProperties, maxProperties"},
 		{"native rows may be either", "model: a\ninvocation: converse", dataset.Native, ""},
 	} {
