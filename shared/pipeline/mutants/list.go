@@ -297,4 +297,24 @@ var list = []mutant{
 		Old:  "if version.Version > StateVersion {",
 		New:  "if version.Version > 1000*StateVersion {",
 	},
+
+	// Gathered folders.
+	{
+		Name: "a version that a round took is not marked",
+		File: "pipeline/settle.go",
+		Old:  "_, err := r.output.Put(ctx, takenKey(id), mark, batch.Condition{IfAbsent: true})",
+		New:  "var err error",
+	},
+	{
+		Name: "a folder's first object decides for all",
+		File: "pipeline/accept.go",
+		Old:  "continue // set aside when it is read",
+		New:  "return recognised{format: format}, nil",
+	},
+	{
+		Name: "a round is listed anew by whoever takes it up again",
+		File: "pipeline/settle.go",
+		Old:  "	if errors.Is(err, batch.ErrNotFound) {\n		if listing, err = r.takeNotes(ctx, folder, n); err == nil && len(listing) > 0 {",
+		New:  "	if err == nil || errors.Is(err, batch.ErrNotFound) {\n		if listing, err = r.takeNotes(ctx, folder, n); err == nil && len(listing) > 0 {",
+	},
 }
