@@ -9,6 +9,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/infra/stage"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
+	"github.com/bedrock-batch/bedrock-batch/shared/model"
 )
 
 const bedrockService = "bedrock.amazonaws.com"
@@ -82,7 +83,7 @@ func writeLogs(group awslogs.LogGroup) statement {
 // models.
 func (b *builder) submitStatements() []statement {
 	models := modelARNs(b.settings.Resources(), false)
-	return append(b.commonStatements(b.uploads),
+	return append(append(b.commonStatements(b.uploads), b.lookBehind()...),
 		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(below(state...)...)},
 		statement{sid: "WriteState", actions: []string{"s3:PutObject"}, resources: b.inOutput(append(below(state...), config.Results+"*/progress.json")...)},
 		statement{sid: "RemoveMarkers", actions: []string{"s3:DeleteObject"}, resources: b.inOutput(below(config.Waiting, config.Gather)...)},
@@ -96,6 +97,30 @@ func (b *builder) submitStatements() []statement {
 		statement{sid: "PassJobRole", actions: []string{"iam:PassRole"}, resources: []*string{b.jobRole.RoleArn()},
 			conditions: map[string]any{"StringEquals": map[string]any{"iam:PassedToService": bedrockService}}},
 	)
+}
+
+// lookBehind lets submit find the base model of models whose id does not tell:
+// quotas and prices are the base model's.
+func (b *builder) lookBehind() []statement {
+	var statements []statement
+	for _, look := range []struct {
+		sid, action string
+		kind        model.Resource
+	}{
+		{"LookBehindProfiles", "bedrock:GetInferenceProfile", model.ApplicationProfile},
+		{"LookBehindCustomModels", "bedrock:GetCustomModel", model.CustomModel},
+	} {
+		var these []stage.Resource
+		for _, r := range b.settings.Resources() {
+			if strings.Contains(":"+r.ARN, ":"+string(look.kind)+"/") || strings.HasPrefix(r.Path, string(look.kind)+"/") {
+				these = append(these, r)
+			}
+		}
+		if len(these) > 0 {
+			statements = append(statements, statement{sid: look.sid, actions: []string{look.action}, resources: modelARNs(these, false)})
+		}
+	}
+	return statements
 }
 
 // collectStatements: only this function writes results and publishes.

@@ -181,6 +181,9 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 	s.Stage = "full"
 	s.Architecture = "x86_64"
 	s.Emails = []string{"a.b@example.com", "ab@example.com", "team@example.com"}
+	const profile = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
+	const custom = "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-lite-v1:0/abcdefghijkl"
+	s.Models = append(slices.Clone(s.Models), profile, custom)
 	s.OperationsEmails = []string{"night@example.com"}
 	s.VPC.Subnets, s.VPC.SecurityGroups = []string{"subnet-12345678", "subnet-87654321"}, []string{"sg-12345678"}
 	s.Removal = "destroy"
@@ -219,6 +222,8 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		{"LogSubmit", `"RetentionInDays":14`},
 		{"FunctionCollect", `"VpcConfig":{"SecurityGroupIds":["sg-12345678"],"SubnetIds":["subnet-12345678","subnet-87654321"]}`},
 		{"RoleCollect", `"Sid":"JoinNetwork"`},
+		{"RoleSubmit", `"Action":"bedrock:GetInferenceProfile","Effect":"Allow","Resource":"` + profile + `"`},
+		{"RoleSubmit", `"Action":"bedrock:GetCustomModel","Effect":"Allow","Resource":"` + custom + `"`},
 		{"AlarmSubmitSlow", `"Threshold":285000`},
 		{"TopicOperationsPolicy", `"Service":"cloudwatch.amazonaws.com"`},
 		{"RuleTick", `rate(1 minute)`},
