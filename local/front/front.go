@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/local/access"
@@ -150,8 +151,10 @@ func (f *Front) Serve(ctx context.Context, l net.Listener, grace time.Duration) 
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
+	var fresh unused
 	server := &http.Server{
 		Handler:           f,
+		ConnState:         fresh.watch,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: 30 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return base },
@@ -167,8 +170,45 @@ func (f *Front) Serve(ctx context.Context, l net.Listener, grace time.Duration) 
 	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	time.AfterFunc(grace/2, stop)
+	fresh.close()
 	if err := server.Shutdown(down); err != nil {
 		return errors.Join(fmt.Errorf("front: calls were still in flight after %s: %w", grace, err), server.Close())
 	}
 	return nil
+}
+
+// unused are connections on which nothing was ever asked, as clients keep them
+// in reserve. A server's Shutdown waits five seconds for a first request on
+// them, so they are closed before.
+type unused struct {
+	mu     sync.Mutex
+	all    map[net.Conn]bool
+	closed bool
+}
+
+// watch is a server's ConnState.
+func (u *unused) watch(c net.Conn, state http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(u.all, c)
+	case u.closed:
+		_ = c.Close() // its client has not said anything yet
+	default:
+		if u.all == nil {
+			u.all = map[net.Conn]bool{}
+		}
+		u.all[c] = true
+	}
+}
+
+// close closes what is unused, now and from now on.
+func (u *unused) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	for c := range u.all {
+		_ = c.Close() // its client has not said anything yet
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -160,6 +161,32 @@ func TestServeLetsCallsEndAndCutsWaitingOnes(t *testing.T) {
 		}
 	}()
 	<-waiting
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestServeEndsThoughClientsKeepConnectionsInReserve(t *testing.T) {
+	f := front.New(front.Config{Authority: access.NewAuthority(access.Config{}), S3: http.NotFoundHandler()})
+	l, err := front.Listen(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Serve(ctx, l, time.Second) }()
+	reserve, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reserve.Close()
+	// Connections are accepted in turn: once this is answered, so is that.
+	res, err := http.Get("http://" + l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
 	stop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
