@@ -266,3 +266,18 @@ func TestEmbeddingsEndToEnd(t *testing.T) {
 		}
 	}
 }
+
+func TestRowsThatAskForLongAnswersAreEstimatedByThem(t *testing.T) {
+	const line = `{"custom_id":"a","body":{"messages":[{"role":"user","content":"Hi"}],"max_tokens":%d}}` + "\n"
+	for tokens, want := range map[int]string{100: pipeline.StatusCompleted, 1_000_000: pipeline.StatusRejected} {
+		t.Run(fmt.Sprint(tokens), func(t *testing.T) {
+			w := handlertest.New(t, small)
+			w.Input.Set("workload.yaml", []byte(nova+"limits: {max_estimated_cost_usd: 0.1}\n"))
+			w.Input.Set("a.jsonl", bytes.Repeat(fmt.Appendf(nil, line, tokens), 5))
+			w.Run()
+			if n := one(t, w); n.Status != want {
+				t.Errorf("notice: %s: %s", n.Status, n.Reason)
+			}
+		})
+	}
+}

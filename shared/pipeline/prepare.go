@@ -92,6 +92,8 @@ type preparing struct {
 	// found again.
 	rows    batch.Writer
 	rowsEnd int64
+	// asked is the longest answer that a row asks for by itself.
+	asked int64
 	// others render named documents that are no text.
 	others map[dataset.Format]*prompt.Renderer
 }
@@ -234,6 +236,7 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 				}
 			} else {
 				record, bad = renderer.Append(record, row)
+				p.asked = max(p.asked, renderer.MaxTokens())
 			}
 			if bad == nil {
 				record = append(record, '}', '\n')
@@ -308,6 +311,7 @@ func (p *preparing) closed(ctx context.Context, b part.Part) error {
 		}
 		s.Parts = append(s.Parts[:min(len(s.Parts), b.N)], fresh)
 		s.Checkpoint, s.Rows = checkpoint, p.counts
+		s.MaxTokens = max(s.MaxTokens, p.asked)
 		return nil
 	})
 	if err != nil {
@@ -347,6 +351,7 @@ func (p *preparing) finish(ctx context.Context) error {
 		if p.whole() {
 			s.Parts, s.Rows = append([]Part{}, p.parts...), p.counts
 		}
+		s.MaxTokens = max(s.MaxTokens, p.asked)
 		s.Checkpoint = nil
 		return nil
 	}); err != nil {

@@ -82,6 +82,7 @@ func (r *run) estimate(w workload.Workload, s *Submission) (Estimate, error) {
 	if w.Inference != nil && w.Inference.MaxTokens != nil {
 		maxTokens = int64(*w.Inference.MaxTokens)
 	}
+	maxTokens = max(maxTokens, s.MaxTokens)
 	rounds := int64(1 + retries(w))
 	e.Known = true
 	for i := range s.Parts {

@@ -228,6 +228,8 @@ type Submission struct {
 	// What the workload came to; the whole of it is in workload.json.
 	ModelID  string `json:"modelId,omitempty"`
 	QuotaKey string `json:"quotaKey,omitempty"`
+	// MaxTokens is the longest answer that a row asks for by itself.
+	MaxTokens int64 `json:"maxTokens,omitempty"`
 	// BaseModel is the one behind ModelID where its id does not tell.
 	BaseModel string         `json:"baseModel,omitempty"`
 	Format    dataset.Format `json:"format,omitempty"`

@@ -72,8 +72,13 @@ func (s *Setting) asWritten(dst, body []byte, version string) ([]byte, *dataset.
 			versioned = true
 			c.Skip()
 			add(c.Since(mark))
+		case "max_tokens", "max_completion_tokens":
+			limited = true
+			if n, ok := c.Int(); ok {
+				s.asked = max(s.asked, n)
+			}
+			add(c.Since(mark))
 		default:
-			limited = limited || member == "max_tokens" || member == "max_completion_tokens"
 			c.Skip()
 			add(c.Since(mark))
 		}
@@ -162,7 +167,7 @@ func (a *anthropic) message(dst, body []byte) ([]byte, *dataset.Bad) {
 	if c.Err() != nil {
 		return dst, badRequest("params cannot be read")
 	}
-	return a.talk.append(dst, &a.defaults)
+	return a.talk.append(dst, a.Setting)
 }
 
 func (a *anthropic) turn(raw []byte) *dataset.Bad {

@@ -158,7 +158,8 @@ func (t *talk) stop(quoted []byte) {
 
 // append appends the whole body. What the row does not say is taken from the
 // workload, whose max_tokens no row exceeds.
-func (t *talk) append(dst []byte, w *defaults) ([]byte, *dataset.Bad) {
+func (t *talk) append(dst []byte, s *Setting) ([]byte, *dataset.Bad) {
+	w := &s.defaults
 	if t.open == "" {
 		return dst, &dataset.Bad{Code: dataset.CodeEmptyPrompt, Reason: "no message holds anything"}
 	}
@@ -172,6 +173,7 @@ func (t *talk) append(dst []byte, w *defaults) ([]byte, *dataset.Bad) {
 	if d.maxTokens == 0 || w.maxTokens > 0 && w.maxTokens < d.maxTokens {
 		d.maxTokens = w.maxTokens
 	}
+	s.asked = max(s.asked, d.maxTokens)
 	if len(d.temperature) == 0 {
 		d.temperature = w.temperature
 	}

@@ -44,6 +44,8 @@ type Setting struct {
 
 	defaults defaults
 	query    model.EmbedQuery
+	// asked is the most tokens of an answer that a row has asked for.
+	asked int64
 }
 
 // Rows appends the modelInput of a row that is not bad.

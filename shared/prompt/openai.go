@@ -134,7 +134,7 @@ func (o *openAI) chat(dst []byte, body []byte) ([]byte, *dataset.Bad) {
 	if c.Err() != nil {
 		return dst, badRequest("the body cannot be read")
 	}
-	return o.talk.append(dst, &o.defaults)
+	return o.talk.append(dst, o.Setting)
 }
 
 // passOver accepts a member that is not mapped if it asks for nothing.

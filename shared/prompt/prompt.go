@@ -20,8 +20,9 @@ var ErrShape = errors.New("cannot be rendered")
 type Renderer struct {
 	native bool
 	// bare: there is no template, the one piece is the row's own prompt.
-	bare   bool
-	pieces []span
+	bare    bool
+	pieces  []span
+	setting *Setting
 	// rows renders rows that hold requests of another service.
 	rows Rows
 	// embeds is set for embedding models, whose body is made around the text.
@@ -55,7 +56,7 @@ func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
 		return &Renderer{native: true}, nil
 	}
 	if d, ok := dialects[f]; ok {
-		return &Renderer{rows: d.New(s)}, nil
+		return &Renderer{rows: d.New(s), setting: s}, nil
 	}
 	r := &Renderer{}
 	template := w.TemplateText()
@@ -189,6 +190,15 @@ func (r *Renderer) missing(p *span) *dataset.Bad {
 func (r *Renderer) reject(code, reason string) *dataset.Bad {
 	r.bad = dataset.Bad{Code: code, Reason: reason}
 	return &r.bad
+}
+
+// MaxTokens is the longest answer, in tokens, that any row rendered so far has
+// asked for by itself; 0 where none has.
+func (r *Renderer) MaxTokens() int64 {
+	if r.setting == nil {
+		return 0
+	}
+	return r.setting.asked
 }
 
 // Names are the names that every row must have, in the order of the template,
