@@ -21,7 +21,7 @@ func TestTheGoldenTemplateIsReadWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Buckets) != 2 || len(s.Functions) != 2 || len(s.Mappings) != 2 || len(s.Rules) < 3 || len(s.Topics) != 1 || len(s.Roles) != 3 {
+	if len(s.Buckets) != 2 || len(s.Functions) != 2 || len(s.Mappings) != 2 || len(s.Rules) < 3 || len(s.Topics) != 2 || len(s.Roles) != 3 {
 		t.Errorf("got %d buckets, %d functions, %d mappings, %d rules, %d topics, %d roles",
 			len(s.Buckets), len(s.Functions), len(s.Mappings), len(s.Rules), len(s.Topics), len(s.Roles))
 	}
