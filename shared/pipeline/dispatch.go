@@ -439,9 +439,10 @@ func turn(s *Submission) *Part {
 }
 
 // overdue reports whether a submission has waited too long for slots. A pause
-// stops the clock, and it starts anew.
+// stops the clock, and it starts anew. A job that could not be created yet is
+// what is waited for.
 func (r *submitRun) overdue(s *Submission, pausedAt time.Time) bool {
-	if s.WaitSince == nil || liveJobs(s) > 0 {
+	if s.WaitSince == nil || s.any(func(p *Part) bool { return p.How == ByJob && p.Status == PartRunning }) {
 		return false
 	}
 	since := *s.WaitSince

@@ -20,7 +20,8 @@ const (
 	// askTries is how often a record is asked about in one slice before its
 	// failure is believed.
 	askTries = 3
-	// throttled is the pause after which a throttled submission goes on.
+	// throttled is the shortest pause after which a throttled submission
+	// goes on.
 	throttled = 20 * time.Second
 	// lookForStop is how often stop and pause are looked for while asking.
 	lookForStop = 5 * time.Second
@@ -103,8 +104,19 @@ func (a *asking) part(ctx context.Context) (time.Duration, error) {
 	case errors.Is(a.halted, errPaused):
 		return time.Minute, a.keepWaiting(ctx, true)
 	default:
-		return throttled, a.keepWaiting(ctx, a.stored > 0)
+		err := a.keepWaiting(ctx, a.stored > 0)
+		return a.patience(), err
 	}
+}
+
+// patience is the pause before a throttled submission goes on: the longer it
+// has got nowhere the longer, as days of trying every few seconds would help
+// nobody.
+func (a *asking) patience() time.Duration {
+	if a.h.WaitSince == nil {
+		return throttled
+	}
+	return min(max(throttled, a.clock.Now().Sub(*a.h.WaitSince)/8), maxDelay)
 }
 
 // keepWaiting restarts the clock that limits waiting where something got done

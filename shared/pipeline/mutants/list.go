@@ -171,6 +171,12 @@ var list = []mutant{
 		New:  "	if h.Ending != nil {\n		return noDelay, true, nil",
 	},
 	{
+		Name: "slots are waited for without end",
+		File: "pipeline/dispatch.go",
+		Old:  "return r.clock.Now().Sub(since) > r.settings.MaxWait.Std()",
+		New:  "return r.clock.Now().Sub(since) > 100*r.settings.MaxWait.Std()",
+	},
+	{
 		Name: "stalls are not counted",
 		File: "pipeline/run.go",
 		Old:  "	s.Stalls++\n",

@@ -183,6 +183,10 @@ func (s *sim) early(a *account, n pipeline.Notice, bad func(string, ...any)) {
 		}
 		return
 	}
+	reason := a.state.Ending.Reason
+	if s.w.siege && strings.Contains(reason, "no slot came free") || s.w.drought && strings.Contains(reason, "throttled every request") {
+		return
+	}
 	bad("it ended early: %+v", *a.state.Ending)
 }
 

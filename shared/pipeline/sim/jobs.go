@@ -111,6 +111,20 @@ func (s *sim) somebodyElsesJob() {
 	})
 }
 
+// siege has somebody else's job take the only slot of a model for days.
+func (s *sim) siege(model string) {
+	s.besieging = true
+	arn, err := s.bedrock.Jobs(nil).Create(bg, batch.JobSpec{
+		Name: "siege-" + strings.ReplaceAll(strings.ReplaceAll(model, ":", "-"), ".", "-"), ModelID: model, RoleARN: jobRole, Invocation: batch.Converse,
+		Input: "s3://out/elsewhere.jsonl", Output: "s3://out/elsewhere/",
+	})
+	s.besieging = false
+	if err != nil {
+		panic(err)
+	}
+	s.fault("job %s holds the slot of %s", arn, model)
+}
+
 func ours(job batch.Job) bool { return strings.HasPrefix(job.Name, deployment) }
 
 // jobChanged is told of every change of a job's status: it plans the next and
@@ -122,6 +136,7 @@ func (s *sim) jobChanged(job batch.Job) {
 		s.ledger.created(job)
 	}
 	switch {
+	case s.besieging:
 	case !ours(job) && job.Status == batch.Submitted:
 		s.in(s.between(time.Minute, 2*time.Hour), func() { s.bedrock.End(arn, memory.Outcome{NoOutput: true}) })
 	case !ours(job):

@@ -274,6 +274,19 @@ func (l *ledger) locate(serial, n int) (*account, int) {
 	return nil, 0
 }
 
+// patient checks, when nothing could be got for nine days, that nobody still
+// waits after eight.
+func (l *ledger) patient() {
+	for id, a := range l.accounts {
+		if a.state == nil || a.state.State.Terminal() || a.state.WaitSince == nil || a.state.Ending != nil {
+			continue
+		}
+		if waited := l.s.clock.Now().Sub(*a.state.WaitSince); waited > 8*24*time.Hour {
+			l.s.violation("%s still waits after %v: %s", id, waited, brief(a.state))
+		}
+	}
+}
+
 // brief is a state in a line.
 func brief(s *pipeline.Submission) string {
 	var b strings.Builder

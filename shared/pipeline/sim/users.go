@@ -250,6 +250,15 @@ func (s *sim) arrange() {
 		}
 		set()
 	}
+	drops := s.w.storm / 2
+	if s.w.siege || s.w.drought {
+		drops = 4 * time.Hour
+	}
+	if s.w.siege {
+		for _, model := range []string{nova, claude} {
+			s.siege(model)
+		}
+	}
 	n := 1 + r.IntN(3)
 	if r.IntN(8) == 0 {
 		n = 6
@@ -259,7 +268,7 @@ func (s *sim) arrange() {
 		if r.IntN(3) == 0 {
 			f = folders[0]
 		}
-		at := s.between(0, s.w.storm/2)
+		at := s.between(0, drops)
 		s.in(at, func() { s.drop(f, "") })
 		if f.gather {
 			for range r.IntN(6) {
@@ -288,7 +297,7 @@ func (s *sim) arrange() {
 	for s.chance(0.3) {
 		slots := pick(r, -1, 1, 2, 3)
 		s.in(s.between(0, s.w.storm), func() {
-			if s.stormy {
+			if s.stormy && !s.w.siege {
 				s.fault("%d slots now", slots)
 				s.setSlots(slots)
 			}

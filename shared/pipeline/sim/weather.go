@@ -36,6 +36,9 @@ type weather struct {
 	// cursed kills whoever reads the output of the first upload's jobs, for
 	// as long as the schedule lasts.
 	cursed bool
+	// siege: somebody else's jobs hold all slots for longer than a submission
+	// waits; drought: every request on demand is throttled for as long.
+	siege, drought bool
 	// plan is one crash at a chosen place, beside those of chance.
 	plan plan
 }
@@ -60,6 +63,16 @@ func (s *sim) drawWeather() {
 	w.answer = pick(r, memory.RepeatARN, memory.RepeatConflict, memory.RepeatInvalid)
 	w.bad = pick(r, 0, 0.05, 0.2, 0.5)
 	w.odd = pick(r, 0, 0.1, 0.3, 0.8)
+	switch r.IntN(150) {
+	case 0:
+		w.siege, w.slots = true, 1
+	case 1:
+		w.drought, w.throttle = true, 1
+	}
+	if w.siege || w.drought {
+		w.storm, w.tick = 9*24*time.Hour, 3*time.Hour
+		return
+	}
 	if r.IntN(10) == 0 {
 		return // a fine day
 	}
@@ -90,13 +103,13 @@ func (s *sim) drawWeather() {
 }
 
 func (w weather) String() string {
-	return fmt.Sprintf("crash=%g fault=%g conflict=%g slow=%g preempt=%g lose=%g late=%g repeat=%g forget=%g bad=%g odd=%g throttle=%g lag=%v repeated-create=%d alive=%d timeout=%v tick=%v storm=%v slots=%d stubborn=%v cursed=%v plan=%+v",
-		w.crash, w.fault, w.conflict, w.slow, w.preempt, w.lose, w.late, w.repeat, w.forget, w.bad, w.odd, w.throttle, w.lag, w.answer, w.alive, w.timeout, w.tick, w.storm, w.slots, w.stubborn, w.cursed, w.plan)
+	return fmt.Sprintf("crash=%g fault=%g conflict=%g slow=%g preempt=%g lose=%g late=%g repeat=%g forget=%g bad=%g odd=%g throttle=%g lag=%v repeated-create=%d alive=%d timeout=%v tick=%v storm=%v slots=%d stubborn=%v cursed=%v siege=%v drought=%v plan=%+v",
+		w.crash, w.fault, w.conflict, w.slow, w.preempt, w.lose, w.late, w.repeat, w.forget, w.bad, w.odd, w.throttle, w.lag, w.answer, w.alive, w.timeout, w.tick, w.storm, w.slots, w.stubborn, w.cursed, w.siege, w.drought, w.plan)
 }
 
 // calm ends all faults: what is held up comes, nothing fails any more.
 func (w *weather) calm() {
-	*w = weather{alive: w.alive, timeout: 15 * time.Minute, tick: 30 * time.Minute, slots: 20, lose: w.lose, answer: w.answer, stubborn: w.stubborn, cursed: w.cursed}
+	*w = weather{alive: w.alive, timeout: 15 * time.Minute, tick: 30 * time.Minute, slots: 20, lose: w.lose, answer: w.answer, stubborn: w.stubborn, cursed: w.cursed, siege: w.siege, drought: w.drought}
 	if w.lose < 0.5 {
 		w.lose = 0
 	} else {
