@@ -265,9 +265,12 @@ func TestJobsAreListedReadAwaitedAndCancelled(t *testing.T) {
 }
 
 func TestAnInterruptLeavesJobsRunningAndSaysHowToComeBack(t *testing.T) {
-	file := write(t, "q.jsonl", rows(100, "interrupt"))
-	args := []string{"run", file, "--model", model}
-	cmd := command(args...)
+	// Three jobs, one at a time and looked at once an hour: it cannot end
+	// before it is interrupted.
+	settings := write(t, "workload.yaml", settingsFile+"quotas: {max_records: 200}\n")
+	file := write(t, "q.jsonl", rows(500, settings))
+	args := []string{"run", file, "--settings", settings, "--max-concurrent-jobs", "1"}
+	cmd := command(append(args, "--poll", "1h")...)
 	var out, talk bytes.Buffer
 	cmd.Stdout = &out
 	stderr, err := cmd.StderrPipe()
@@ -281,7 +284,7 @@ func TestAnInterruptLeavesJobsRunningAndSaysHowToComeBack(t *testing.T) {
 	for buf := make([]byte, 4096); ; {
 		n, err := stderr.Read(buf)
 		talk.Write(buf[:n])
-		if !sent && strings.Contains(talk.String(), "running") {
+		if !sent && strings.Contains(talk.String(), "is started") {
 			sent = true
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
@@ -295,7 +298,7 @@ func TestAnInterruptLeavesJobsRunningAndSaysHowToComeBack(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(talk.String(), "come back with: bedrock-batch --poll 100ms run "+file) {
 		t.Fatalf("exit code %d\n%s", cmd.ProcessState.ExitCode(), talk.String())
 	}
-	if _, said, code := call(t, args...); code != 0 || !strings.Contains(said, "100 answered") {
+	if _, said, code := call(t, args...); code != 0 || !strings.Contains(said, "500 answered") {
 		t.Errorf("exit code %d\n%s", code, said)
 	}
 }
