@@ -117,3 +117,18 @@ func TestAnImageByItselfNeedsATemplate(t *testing.T) {
 		t.Errorf("notice: %+v", n)
 	}
 }
+
+func TestAFoldersFirstObjectDoesNotDecideForTheOthers(t *testing.T) {
+	w := handlertest.New(t, small)
+	w.Input.Set("docs/workload.yaml", []byte(nova+"gather: {quiet: 1m}\n"))
+	w.Input.Set("docs/a.png", []byte("\x89PNG\r\n\x1a\n"))
+	w.Input.Set("docs/b.jsonl", []byte("broken\n"))
+	w.Input.Set("docs/c.txt", []byte("a text"))
+	w.Input.Set("docs/d.jsonl", []byte(`{"prompt":"a prompt"}`))
+	w.Run()
+	n := one(t, w)
+	if n.Rows.Answered != 2 || n.Rows.SetAside != 2 {
+		t.Errorf("notice: %+v", n)
+	}
+	clean(t, w)
+}

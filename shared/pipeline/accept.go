@@ -121,13 +121,19 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if documents {
 		asked = dataset.Text
 	}
-	if err := errors.Join(workload.Unsupported(w, format), w.Check(asked)); err != nil {
+	checked := asked
+	if h.Kind == "folder" {
+		// Its objects are of any format: one that cannot be rendered is set
+		// aside when it is read, and costs no other.
+		checked = dataset.Prompt
+	}
+	if err := errors.Join(workload.Unsupported(w, checked), w.Check(checked)); err != nil {
 		return noDelay, reject("%v", err)
 	}
 	if compression != "" && h.Upload.Size > r.settings.MaxCompressedBytes {
 		return noDelay, reject("the compressed file has %d bytes, the limit for compressed files is %d; upload it uncompressed (no such limit) or in several files", h.Upload.Size, r.settings.MaxCompressedBytes)
 	}
-	if _, err := prompt.NewRenderer(w, asked); err != nil {
+	if _, err := prompt.NewRenderer(w, asked); err != nil && h.Kind != "folder" {
 		return noDelay, reject("%v", err)
 	}
 	if q := r.quota(w, quotaKey); q.MaxRecords < 2*q.MinRecords {

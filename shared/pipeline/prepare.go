@@ -107,7 +107,7 @@ func (p *preparing) read(ctx context.Context) error {
 		asked = dataset.Text
 	}
 	renderer, err := prompt.NewRenderer(p.w, asked)
-	if err != nil {
+	if err != nil && p.h.Kind != "folder" { // whose objects have their own
 		return refusal(err.Error())
 	}
 	sink := &sink{ctx: ctx, bucket: p.output, id: p.h.ID, attempt: 1, closed: p.closed}
