@@ -158,6 +158,9 @@ func (a *app) finish(ctx context.Context, r *bedrockbatch.Run, o *bedrockbatch.O
 	if o.Err() == nil {
 		return nil
 	}
+	if o.Status == pipeline.StatusFailed || o.Status == pipeline.StatusStopped {
+		a.say("run %s has ended for good; to ask the same again, give it another name: --name", o.Name)
+	}
 	if o.Reason != "" {
 		return &ended{o.Status, fmt.Errorf("%s: %s", o.Status, o.Reason)}
 	}

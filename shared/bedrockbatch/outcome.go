@@ -55,7 +55,11 @@ func (o *Outcome) Err() error {
 			text += "; most often: " + o.Errors[0].Code + ": " + o.Errors[0].Message
 		}
 	}
-	return &Error{Op: "run " + o.Name, Err: fmt.Errorf("%s: %s: %w", o.Status, text, ErrIncomplete), Advice: "Answers tells which rows"}
+	advice := "Answers tells which rows"
+	if o.Status == pipeline.StatusFailed || o.Status == pipeline.StatusStopped {
+		advice = "it has ended for good: to ask the same again, take another Name"
+	}
+	return &Error{Op: "run " + o.Name, Err: fmt.Errorf("%s: %s: %w", o.Status, text, ErrIncomplete), Advice: advice}
 }
 
 // ErrIncomplete: a run has ended and some of its rows have no answer.
