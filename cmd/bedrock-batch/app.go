@@ -168,6 +168,7 @@ throttled or quota, 6 a job failed, 130 interrupted.`,
 		root.AddCommand(verb)
 	}
 	root.AddCommand(a.deployedVerbs()...)
+	root.AddCommand(a.manVerb())
 	for _, verb := range root.Commands() {
 		strict(verb)
 	}

@@ -200,6 +200,19 @@ func TestValidateAndTryTellThePriceBeforehand(t *testing.T) {
 	}
 }
 
+func TestManualPagesAndCompletionsAreWritten(t *testing.T) {
+	dir := t.TempDir()
+	stdout, stderr, code := call(t, "man", dir)
+	if body, err := os.ReadFile(filepath.Join(dir, "bedrock-batch-jobs-list.1")); code != 0 || err != nil || !bytes.HasPrefix(body, []byte(".TH ")) || !bytes.Contains(body, []byte("since")) {
+		t.Errorf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if stdout, _, code := call(t, "completion", shell); code != 0 || !strings.Contains(stdout, "bedrock-batch") {
+			t.Errorf("%s: exit code %d", shell, code)
+		}
+	}
+}
+
 func TestAnExcelWorkbookIsConverted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "cities.xlsx")
 	out, err := os.Create(file)
