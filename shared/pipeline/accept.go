@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -186,6 +187,7 @@ func (r *submitRun) telling(ctx context.Context, s *Submission, w workload.Workl
 	if err != nil {
 		return recognised{}, err
 	}
+	var other *recognised
 	for _, g := range listing[:min(len(listing), maxFirst)] {
 		if g.Size == 0 {
 			continue
@@ -201,9 +203,28 @@ func (r *submitRun) telling(ctx context.Context, s *Submission, w workload.Workl
 		if err != nil || compression != dataset.Plain {
 			continue // set aside when it is read
 		}
-		return recognised{format: format, model: firstModel(head, format, compression)}, nil
+		seen := recognised{format: format, model: firstModel(head, format, compression)}
+		if runnable(w, format) {
+			return seen, nil
+		}
+		if other == nil {
+			other = &seen // if all are like it, it tells what is wrong
+		}
+	}
+	if other != nil {
+		return *other, nil
 	}
 	return recognised{format: dataset.Text}, nil
+}
+
+// runnable reports whether records can be made of rows of a format.
+func runnable(w workload.Workload, f dataset.Format) bool {
+	w.Model = cmp.Or(w.Model, "any") // it may come from the rows
+	if err := w.Check(f); err != nil {
+		return false
+	}
+	_, err := prompt.NewRenderer(w, f)
+	return err == nil
 }
 
 // recognised is what the first bytes of what is to be run tell.

@@ -17,12 +17,13 @@ import (
 
 // ledger is what the world saw.
 type ledger struct {
-	s        *sim
-	accounts map[string]*account // by submission
-	fates    map[string]*fate    // by job name
-	ending   bool                // a job's answers are being made
-	pauseAt  time.Time           // zero: not paused
-	late     map[string]bool     // outputs that came late
+	s          *sim
+	accounts   map[string]*account // by submission
+	fates      map[string]*fate    // by job name
+	ending     bool                // a job's answers are being made
+	pauseAt    time.Time           // zero: not paused
+	everPaused bool                // a pause starts the clock of what waits anew
+	late       map[string]bool     // outputs that came late
 }
 
 // fate is what became of a job's records.
@@ -54,7 +55,7 @@ func newLedger(s *sim) ledger {
 	return ledger{s: s, accounts: map[string]*account{}, fates: map[string]*fate{}, late: map[string]bool{}}
 }
 
-func (l *ledger) paused()   { l.pauseAt = l.s.clock.Now() }
+func (l *ledger) paused()   { l.pauseAt, l.everPaused = l.s.clock.Now(), true }
 func (l *ledger) unpaused() { l.pauseAt = time.Time{} }
 
 var ofSubmission = regexp.MustCompile(`(?:submissions|staged|open)/([0-9a-f]{26})`)
@@ -277,6 +278,9 @@ func (l *ledger) locate(serial, n int) (*account, int) {
 // patient checks, when nothing could be got for nine days, that nobody still
 // waits after eight.
 func (l *ledger) patient() {
+	if l.everPaused {
+		return
+	}
 	for id, a := range l.accounts {
 		if a.state == nil || a.state.State.Terminal() || a.state.WaitSince == nil || a.state.Ending != nil {
 			continue

@@ -462,6 +462,7 @@ func (s *sim) upgrade() {
 	s.fault("a newer version writes %s", key)
 	s.output.Set(key, newer)
 	a.newer = true
+	a.excuses++ // a notice may be published whose state it does not let be written
 	s.in(s.between(time.Minute, 3*time.Hour), func() {
 		if !bytes.Equal(s.output.Bytes(key), newer) {
 			s.violation("the state of %s, written by a newer version, was rewritten", a.upload.id)
