@@ -312,12 +312,6 @@ var list = []mutant{
 		New:  "var err error",
 	},
 	{
-		Name: "a folder's first object decides for all",
-		File: "pipeline/accept.go",
-		Old:  "continue // set aside when it is read",
-		New:  "return recognised{format: format}, nil",
-	},
-	{
 		Name: "a round is listed anew by whoever takes it up again",
 		File: "pipeline/settle.go",
 		Old:  "	if errors.Is(err, batch.ErrNotFound) {\n		if listing, err = r.takeNotes(ctx, folder, n); err == nil && len(listing) > 0 {",

@@ -290,3 +290,24 @@ func TestAnEventThatSaysADifferentTimeInWordsIsUnderstood(t *testing.T) {
 		t.Errorf("the notice is %s after %v, want Completed at once", n.Status, p.clock.Now().Sub(before))
 	}
 }
+
+func TestAFoldersFirstObjectDoesNotDecideForTheOthers(t *testing.T) {
+	for name, first := range map[string]string{"it is empty": "", "it holds nothing but a mark": "\xef\xbb\xbf", "its rows are none": "42\n", "its rows tell nothing": "{}\n"} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			topic := memory.NewTopic[pipeline.Publication](nil)
+			p.input.Set("quiet/workload.yaml", []byte("gather: {quiet: 2m}\n"))
+			const rows = `{"prompt":"a"}` + "\n" + `{"prompt":"b"}` + "\n" + `{"prompt":"c"}` + "\n"
+			p.uploads.Put(notification(
+				record(p.input.Set("quiet/a.jsonl", []byte(first)), "quiet/a.jsonl"),
+				record(p.input.Set("quiet/b.jsonl", []byte(rows)), "quiet/b.jsonl"),
+			), 0)
+			p.drain(topic)
+			p.end(batch.Completed, usual, func(_ int, record string) string { return record + said })
+			p.drain(topic)
+			if n := p.notice(topic); n.Rows != (pipeline.Rows{Total: 4, Answered: 3, SetAside: 1}) {
+				t.Errorf("the notice says %s %+v (%s), want three answers and one row set aside", n.Status, n.Rows, n.Reason)
+			}
+		})
+	}
+}
