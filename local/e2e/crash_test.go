@@ -125,8 +125,10 @@ func TestACrashInAContinuationLosesNothing(t *testing.T) {
 	u.kill("submit", "the second slice", func() bool { return slices("submit") > 0 && u.staged("/in/") > 6 })
 	u.kill("collect", "collecting", func() bool { return u.staged("/answers/") > 1 })
 	u.completed("long.jsonl", rows)
-	if s, c := slices("submit"), slices("collect"); s < 2 || c < 2 {
-		t.Errorf("slices of more than 0.7 s: submit %d, collect %d, want several of each", s, c)
+	// The slow store makes preparing longer than a slice on any machine;
+	// collecting comes in pieces as long as the jobs' events are apart.
+	if n := slices("submit"); n < 2 {
+		t.Errorf("%d slices of more than 0.7 s prepared the upload, want several", n)
 	}
 	u.once()
 }
