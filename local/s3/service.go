@@ -21,7 +21,6 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -293,12 +292,16 @@ func newProxy(socket string) *httputil.ReverseProxy {
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
 			// The gateway leaves the last bytes of such a body unread and takes
 			// them for the connection's next request, so there must be none.
-			r.Out.Close = strings.HasPrefix(r.In.Header.Get("X-Amz-Content-Sha256"), "STREAMING-")
+			if r.Out.Close = streaming(r.In); r.Out.Close && r.Out.Body != nil {
+				r.Out.Body = &wholeTail{ReadCloser: r.Out.Body}
+			}
 		},
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socket)
 			},
+			// Room for a body's tail in one write; see wholeTail.
+			WriteBufferSize:       64 << 10,
 			DisableCompression:    true,
 			ExpectContinueTimeout: time.Second,
 			MaxIdleConnsPerHost:   64,
