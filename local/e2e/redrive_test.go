@@ -1,13 +1,12 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"syscall"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
@@ -15,41 +14,39 @@ import (
 func TestADeadLetterThatIsPutBackFinishesItsSubmission(t *testing.T) {
 	t.Parallel()
 	// No schedule: what the dead letter does not carry on, nothing does.
-	u := begin(t, setup{
-		flags: []string{"--slow-s3", "150ms", "--set", quotas},
-		edit:  func(_ *testing.T, c *cloud) { c.timeout(10, 60) },
-	})
+	u := begin(t, setup{flags: []string{"--set", quotas}})
 	u.settings("", nova)
-	u.within(*patience, "the settings' own message to be gone", func() string {
-		if visible, inFlight, delayed := u.depth("uploads"); visible+inFlight+delayed > 0 {
-			return "it is there"
-		}
-		return ""
-	})
-	u.drop("a.jsonl", prompts(150))
-	// Whoever takes the upload's message dies of it, every time.
-	u.watch(*patience, 5*time.Millisecond, "a dead letter", func() string {
-		for _, pid := range u.processes(t, "submit") {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				t.Fatal(err)
-			}
-		}
-		visible, inFlight, delayed := u.depth("uploads")
-		if dead, _, _ := u.depth("uploads-dead"); dead == 0 || visible+inFlight+delayed > 0 {
-			return fmt.Sprintf("%d dead letters, %d messages, %d in flight; %d deaths", dead, visible+delayed, inFlight, u.crashes("submit"))
-		}
-		return ""
-	})
-	if n := len(u.said()); n > 0 {
-		t.Fatalf("%d notices though nobody lived to finish", n)
-	}
-	attributes, err := u.sqs.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
-		QueueUrl: aws.String(u.queue("uploads-dead")), AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn},
-	})
-	if err != nil {
+	pause := &s3.PutObjectInput{Bucket: aws.String(u.output), Key: aws.String("control/pause"), Body: strings.NewReader("maintenance")}
+	if _, err := u.s3.PutObject(t.Context(), pause); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.sqs.StartMessageMoveTask(t.Context(), &sqs.StartMessageMoveTaskInput{SourceArn: aws.String(attributes.Attributes["QueueArn"])}); err != nil {
+	u.drop("a.jsonl", prompts(150))
+	u.within(*patience, "an upload that waits and nobody at work on it", func() string {
+		visible, inFlight, delayed := u.depth("uploads")
+		if len(u.keys("waiting/")) != 1 || visible+inFlight+delayed > 0 {
+			return fmt.Sprintf("%d messages, %s", visible+inFlight+delayed, u.brief(""))
+		}
+		return ""
+	})
+	if _, err := u.s3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: pause.Bucket, Key: pause.Key}); err != nil {
+		t.Fatal(err)
+	}
+	// The message that would carry it on has become a dead letter.
+	submission := strings.TrimPrefix(u.keys("open/")[0], "open/")
+	u.send("uploads-dead", fmt.Sprintf(`{"bedrock-batch":1,"do":"continue","submission":%q}`, submission))
+	arn := func(name string) *string {
+		attributes, err := u.sqs.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
+			QueueUrl: aws.String(u.queue(name)), AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return aws.String(attributes.Attributes["QueueArn"])
+	}
+	if n := len(u.said()); n > 0 {
+		t.Fatalf("%d notices before the message was put back", n)
+	}
+	if _, err := u.sqs.StartMessageMoveTask(t.Context(), &sqs.StartMessageMoveTaskInput{SourceArn: arn("uploads-dead"), DestinationArn: arn("uploads")}); err != nil {
 		t.Fatal(err)
 	}
 	u.completed("a.jsonl", 150)
