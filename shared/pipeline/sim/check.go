@@ -178,8 +178,8 @@ func (s *sim) early(a *account, n pipeline.Notice, bad func(string, ...any)) {
 	if strings.Contains(a.state.Ending.Reason, "given up: 5 attempts") {
 		// A slice that a service failed twice may count too: its lease was
 		// not given back.
-		if a.deaths < 5 && !(s.faulty && a.deaths >= 2) {
-			bad("it was given up, though only %d invocations died and %d failed over it", a.deaths, a.hurts)
+		if n := a.deaths + a.late; n < 5 && !(s.faulty && n >= 2) {
+			bad("it was given up, though only %d invocations died, %d had no time and %d failed over it", a.deaths, a.late, a.hurts)
 		}
 		return
 	}

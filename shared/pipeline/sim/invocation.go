@@ -189,6 +189,9 @@ func (s *sim) resume(i *invocation) {
 	if i.dead == "" && i.panicked == "" {
 		s.idleContainers = append(s.idleContainers, i.home)
 	}
+	if i.dead == "" {
+		s.ledger.slow(i)
+	}
 	switch {
 	case i.panicked != "":
 		s.violation("%s panicked: %s", i.name, i.panicked)

@@ -45,10 +45,11 @@ type account struct {
 	// is by attempt and recordId whether what was stored is an answer.
 	jobs   map[int]map[string]string
 	stored map[int]map[string]bool
-	// deaths are invocations that died at work on it, excuses those that
-	// died or failed behind a publication.
-	deaths, hurts, excuses int
-	published              int
+	// deaths are invocations that died at work on it, hurts those that failed,
+	// late those that slow calls cost most of their time; excuses are those
+	// that died or failed behind a publication.
+	deaths, hurts, late, excuses int
+	published                    int
 }
 
 func newLedger(s *sim) ledger {
@@ -113,6 +114,19 @@ func (l *ledger) failed(i *invocation) {
 		}
 	}
 	l.excuse(i)
+}
+
+// slow notes a slice that slow calls cost so much of its time that it may have
+// ended in good order with nothing done.
+func (l *ledger) slow(i *invocation) {
+	if 3*i.slept < l.s.w.timeout {
+		return
+	}
+	for id := range i.touched {
+		if a := l.account(id); a != nil {
+			a.late++
+		}
+	}
 }
 
 func (l *ledger) excuse(i *invocation) {
