@@ -21,7 +21,7 @@ func main() {
 		log.Error("read settings", "error", err)
 		os.Exit(1)
 	}
-	clients, err := bedrockbatch.Open(context.Background(), env, handler.Observer{Log: log})
+	clients, err := bedrockbatch.Open(context.Background(), env, handler.Observer{Log: log, Metrics: handler.NewMetrics(env, os.Stdout, time.Now)})
 	if err != nil {
 		log.Error("open clients", "error", err)
 		os.Exit(1)

@@ -40,6 +40,7 @@ func (b *builder) addFunctions() {
 func (b *builder) values() map[string]*string {
 	return map[string]*string{
 		config.EnvDeployment:      jsii.String(b.settings.Deployment()),
+		config.EnvName:            jsii.String(b.settings.Prefix()),
 		config.EnvInputBucket:     b.input.BucketName(),
 		config.EnvOutputBucket:    b.output.BucketName(),
 		config.EnvTopicARN:        b.topic.TopicArn(),

@@ -193,6 +193,7 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 	s.Tags = map[string]string{"cost-center": "4711"}
 	s.LogLevel, s.LogDays, s.TickMinutes = "debug", 14, 1
 	s.Submit.TimeoutSeconds, s.Collect.Concurrency = 300, 2
+	s.Alarms = stage.Alarms{WaitingHours: 3, OpenHours: 5, SpendUSDPerDay: 12.5}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +217,14 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		{"MappingCollect", `"MaximumConcurrency":2`},
 		{"FunctionCollect", `"BB_LOG_LEVEL":"debug"`},
 		{"FunctionCollect", `"TracingConfig":{"Mode":"Active"}`},
+		{"FunctionSubmit", `"TracingConfig":{"Mode":"Active"}`},
 		{"RoleCollect", `"xray:PutTraceSegments"`},
+		{"RoleSubmit", `"xray:PutTraceSegments"`},
+		{"FunctionSubmit", `"BB_NAME":"bedrock-batch-full"`},
+		{"AlarmWaitingOld", `"Threshold":10800`},
+		{"AlarmOpenOld", `"Threshold":18000`},
+		{"AlarmSpendHigh", `"Period":86400,"Statistic":"Sum","Threshold":12.5`},
+		{"AlarmJobsFailed", `"Dimensions":[{"Name":"Deployment","Value":"bedrock-batch-full"}]`},
 		{"RoleSubmit", `"PermissionsBoundary":"arn:aws:iam::123456789012:policy/Boundary"`},
 		{"RoleJob", `"PermissionsBoundary"`},
 		{"LogSubmit", `"RetentionInDays":14`},
@@ -228,6 +236,8 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		{"TopicOperationsPolicy", `"Service":"cloudwatch.amazonaws.com"`},
 		{"RuleTick", `rate(1 minute)`},
 		{"BucketInput", `"DestinationBucketName":"example-access-logs"`},
+		{"BucketInput", `"LogFilePrefix":"bedrock-batch-full-in/"`},
+		{"BucketOutput", `"DestinationBucketName":"example-access-logs"`},
 		{"BucketInput", `"DeletionPolicy":"Delete"`},
 		{"TopicNotices", `{"Key":"cost-center","Value":"4711"}`},
 	} {
@@ -245,6 +255,14 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 	slices.Sort(addresses)
 	if want := slices.Sorted(slices.Values(slices.Concat(s.Emails, s.OperationsEmails))); !slices.Equal(addresses, want) {
 		t.Errorf("subscribed %v, want %v", addresses, want)
+	}
+}
+
+func TestWithoutALimitOfSpendingThereIsNoAlarmOfIt(t *testing.T) {
+	s := dev(t)
+	s.Alarms.SpendUSDPerDay = 0
+	if template := string(synth(t, s)[0]); strings.Contains(template, "spend-high") || !strings.Contains(template, "jobs-failed") {
+		t.Error("an alarm of no limit, or no alarm of failed jobs")
 	}
 }
 

@@ -1,8 +1,7 @@
 package stack
 
 import (
-	"encoding/json"
-	"fmt"
+	"cmp"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/bedrock-batch/bedrock-batch/infra/stage"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
 )
 
 const (
@@ -22,20 +22,25 @@ const (
 
 const (
 	alarmMinutes = 5
+	// tickMinutes is a period in which a tick surely comes.
+	tickMinutes = 60
+	dayMinutes  = 24 * 60
 	// oldSeconds is the age of a message that is a reason to look. A delayed
 	// copy waits 15 minutes at most and a slice takes 15 at most, so an hour
 	// is no ordinary wait.
 	oldSeconds = 3600
 )
 
-// alarm is one condition on one metric that the services themselves write.
-// docs/operations.md has an entry under each alarm's name.
+// alarm is one condition on one metric, of a service's or of the functions'
+// own. docs/operations.md has an entry under each alarm's name.
 type alarm struct {
-	id, name, about           string
-	namespace, metric, of     string
-	dimension                 *string
-	statistic                 string
-	threshold, periods, alert int
+	id, name, about       string
+	namespace, metric, of string
+	dimension             *string
+	statistic             string
+	threshold             float64
+	minutes               int // length of a period; 0 is alarmMinutes
+	periods, alert        int
 }
 
 // alarms are all of them, in the order of the dashboard.
@@ -59,7 +64,7 @@ func (b *builder) alarms() []alarm {
 				statistic: "Sum", threshold: 1, periods: 1, alert: 1},
 			alarm{id: id + "Slow", name: name + "-slow", about: "The function " + name + " came close to its time limit: a slice did not end where it should.",
 				namespace: functionMetrics, metric: "Duration", of: "FunctionName", dimension: f,
-				statistic: "Maximum", threshold: 1000 * b.lateSeconds(size), periods: 1, alert: 1})
+				statistic: "Maximum", threshold: 1000 * float64(b.lateSeconds(size)), periods: 1, alert: 1})
 	}
 	dead("UploadsDead", "uploads-dead", b.uploads.dead, "A message of the uploads queue failed five times: an upload, or what carries a submission on, stands still.")
 	dead("JobsDead", "jobs-dead", b.jobs.dead, "A message of the jobs queue failed five times: a submission's answers are not gathered.")
@@ -68,6 +73,29 @@ func (b *builder) alarms() []alarm {
 	old("Jobs", "jobs", b.jobs.Queue, "Messages of the jobs queue wait for an hour and more.")
 	function("Submit", submitName, b.settings.Submit)
 	function("Collect", collectName, b.settings.Collect)
+	return append(all, b.ownAlarms()...)
+}
+
+// ownAlarms watch what the functions count themselves.
+func (b *builder) ownAlarms() []alarm {
+	own := func(a alarm) alarm {
+		a.namespace, a.of, a.dimension = config.MetricNamespace, config.DimDeployment, jsii.String(b.settings.Prefix())
+		a.periods, a.alert = 1, 1
+		return a
+	}
+	hours := func(n int) float64 { return float64(3600 * n) }
+	all := []alarm{
+		own(alarm{id: "JobsFailed", name: "jobs-failed", about: "A batch job failed, ran out of time or could not be created.",
+			metric: config.MetricJobsFailed, statistic: "Sum", threshold: 1}),
+		own(alarm{id: "WaitingOld", name: "waiting-old", about: "A submission waits for slots longer than alarms.waiting_hours allows.",
+			metric: config.MetricOldestWaitingSeconds, statistic: "Maximum", threshold: hours(b.settings.Alarms.WaitingHours), minutes: tickMinutes}),
+		own(alarm{id: "OpenOld", name: "open-old", about: "A submission has not ended for longer than alarms.open_hours allows.",
+			metric: config.MetricOldestOpenSeconds, statistic: "Maximum", threshold: hours(b.settings.Alarms.OpenHours), minutes: tickMinutes}),
+	}
+	if usd := b.settings.Alarms.SpendUSDPerDay; usd > 0 {
+		all = append(all, own(alarm{id: "SpendHigh", name: "spend-high", about: "The tokens of 24 hours cost more than alarms.spend_usd_per_day by our estimate.",
+			metric: config.MetricEstimatedCost, statistic: "Sum", threshold: usd, minutes: dayMinutes}))
+	}
 	return all
 }
 
@@ -98,7 +126,7 @@ func (b *builder) addWatch() {
 			MetricName:         jsii.String(a.metric),
 			Dimensions:         []any{&awscloudwatch.CfnAlarm_DimensionProperty{Name: jsii.String(a.of), Value: a.dimension}},
 			Statistic:          jsii.String(a.statistic),
-			Period:             jsii.Number(60 * alarmMinutes),
+			Period:             jsii.Number(60 * cmp.Or(a.minutes, alarmMinutes)),
 			EvaluationPeriods:  jsii.Number(a.periods),
 			DatapointsToAlarm:  jsii.Number(a.alert),
 			Threshold:          jsii.Number(a.threshold),
@@ -126,89 +154,4 @@ func subscribe(b *builder, id string, topic awssns.Topic, address string) {
 	awssns.NewSubscription(b.stack, jsii.String(id), &awssns.SubscriptionProps{
 		Topic: topic, Protocol: awssns.SubscriptionProtocol_EMAIL, Endpoint: jsii.String(address),
 	})
-}
-
-// widget is one graph of the dashboard, half as wide as the page.
-type widget struct {
-	title   string
-	metrics [][]any
-	stat    string
-}
-
-// dashboard is the dashboard's JSON, with pseudo parameters for Fn::Sub. Names
-// are written rather than referred to, for they are known here.
-func (b *builder) dashboard() string {
-	queue := func(metric string, names ...string) [][]any {
-		var lines [][]any
-		for _, n := range names {
-			lines = append(lines, []any{queueMetrics, metric, "QueueName", *b.name(n), map[string]any{"label": n}})
-		}
-		return lines
-	}
-	function := func(metrics ...string) [][]any {
-		var lines [][]any
-		for _, n := range []string{submitName, collectName} {
-			for _, m := range metrics {
-				lines = append(lines, []any{functionMetrics, m, "FunctionName", *b.name(n), map[string]any{"label": n + " " + m}})
-			}
-		}
-		return lines
-	}
-	models := func(metric string) [][]any {
-		search := fmt.Sprintf(`SEARCH('{%s,ModelId} MetricName="%s"', 'Average', %d)`, batchMetrics, metric, 60*alarmMinutes)
-		return [][]any{{map[string]any{"expression": search}}}
-	}
-	bucket := func(what string) []any {
-		return []any{bucketMetrics, "BucketSizeBytes", "BucketName", b.bucketName(what), "StorageType", "StandardStorage",
-			map[string]any{"label": what, "period": 86400}}
-	}
-	var alarms []string
-	for _, a := range b.alarms() {
-		alarms = append(alarms, "arn:${AWS::Partition}:cloudwatch:"+here+":alarm:"+*b.name(a.name))
-	}
-	page := []any{map[string]any{
-		"type": "alarm", "x": 0, "y": 0, "width": 24, "height": 3,
-		"properties": map[string]any{"title": "Alarms", "alarms": alarms},
-	}}
-	for i, w := range []widget{
-		{"Messages that wait", queue("ApproximateNumberOfMessagesVisible", "uploads", "jobs"), "Maximum"},
-		{"Age of the oldest message in seconds", queue("ApproximateAgeOfOldestMessage", "uploads", "jobs"), "Maximum"},
-		{"Messages held back on purpose", queue("ApproximateNumberOfMessagesDelayed", "uploads", "jobs"), "Maximum"},
-		{"Dead letters", queue("ApproximateNumberOfMessagesVisible", "uploads-dead", "jobs-dead", "undelivered"), "Maximum"},
-		{"Invocations, errors, throttles", function("Invocations", "Errors", "Throttles"), "Sum"},
-		{"Longest slice in milliseconds", function("Duration"), "Maximum"},
-		{"Records that batch jobs still hold (all jobs of the account)", models("NumberOfRecordsPendingProcessing"), "Average"},
-		{"Input tokens a minute in batch jobs (all jobs of the account)", models("NumberOfInputTokensProcessedPerMinute"), "Average"},
-		{"Output tokens a minute in batch jobs (all jobs of the account)", models("NumberOfOutputTokensProcessedPerMinute"), "Average"},
-		{"Bytes in the buckets", [][]any{bucket("in"), bucket("out")}, "Average"},
-	} {
-		page = append(page, map[string]any{
-			"type": "metric", "x": 12 * (i % 2), "y": 3 + 6*(i/2), "width": 12, "height": 6,
-			"properties": map[string]any{
-				"title": w.title, "metrics": w.metrics, "stat": w.stat, "period": 60 * alarmMinutes,
-				"region": "${AWS::Region}", "view": "timeSeries",
-			},
-		})
-	}
-	page = append(page, b.logWidget(3+6*5))
-	return text(map[string]any{"widgets": page})
-}
-
-// logWidget lists what the functions logged above the level of news.
-func (b *builder) logWidget(y int) map[string]any {
-	query := fmt.Sprintf("SOURCE '/aws/lambda/%s' | SOURCE '/aws/lambda/%s' | fields @timestamp, level, msg, submission, error, why\n"+
-		"| filter level in ['WARN', 'ERROR']\n| sort @timestamp desc\n| limit 50", *b.name(submitName), *b.name(collectName))
-	return map[string]any{
-		"type": "log", "x": 0, "y": y, "width": 24, "height": 8,
-		"properties": map[string]any{"title": "Warnings and errors", "query": query, "region": "${AWS::Region}", "view": "table"},
-	}
-}
-
-// text is a value of this package's own making as JSON.
-func text(v any) string {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // maps, texts and numbers
-	}
-	return string(data)
 }

@@ -39,6 +39,9 @@ type Settings struct {
 	// OperationsEmails get what alarms say.
 	OperationsEmails []string `yaml:"operations_emails" doc:"addresses that get what alarms say; each must confirm once. Other receivers subscribe to the topic of the output OperationsTopicArn"`
 
+	// Alarms are the limits of the alarms that a deployment may choose.
+	Alarms Alarms `yaml:"alarms" doc:"limits of the alarms"`
+
 	// Architecture of the functions.
 	Architecture string `yaml:"architecture" doc:"processor of the functions: arm64 or x86_64; make build builds for the same"`
 	// Submit and Collect size the two functions.
@@ -73,6 +76,16 @@ type Settings struct {
 	Pipeline config.Settings `yaml:"pipeline" doc:"limits and quotas of the pipeline, below"`
 }
 
+// Alarms are limits above which the operations topic is told.
+type Alarms struct {
+	// WaitingHours is the age of the oldest submission that waits for slots.
+	WaitingHours int `yaml:"waiting_hours" doc:"age in hours of a submission that waits for slots, above which the operations topic is told, 1 to 720"`
+	// OpenHours is the age of the oldest submission that has not ended.
+	OpenHours int `yaml:"open_hours" doc:"age in hours of a submission that has not ended, above which the operations topic is told, 1 to 720; batch jobs alone may take a week"`
+	// SpendUSDPerDay is what the tokens of a day may cost.
+	SpendUSDPerDay float64 `yaml:"spend_usd_per_day" doc:"estimated cost in USD of the tokens of 24 hours, from which on the operations topic is told; 0 is no alarm. Models without a known price are not counted"`
+}
+
 // VPC is a network by the ids of its parts: nothing is looked up.
 type VPC struct {
 	// Subnets and SecurityGroups are given together or not at all.
@@ -100,8 +113,10 @@ func Default() Settings {
 		Architecture: "arm64",
 		// Two processors' worth: preparing and collecting are pipelines of
 		// several goroutines; both stay far below this memory.
-		Submit:         Function{MemoryMB: 2048, TimeoutSeconds: 900, StorageMB: 2048, Concurrency: 10},
-		Collect:        Function{MemoryMB: 2048, TimeoutSeconds: 900, StorageMB: 4096, Concurrency: 10},
+		Submit:  Function{MemoryMB: 2048, TimeoutSeconds: 900, StorageMB: 2048, Concurrency: 10},
+		Collect: Function{MemoryMB: 2048, TimeoutSeconds: 900, StorageMB: 4096, Concurrency: 10},
+		// A quota full of day-long jobs makes a day of waiting ordinary.
+		Alarms:         Alarms{WaitingHours: 48, OpenHours: 120},
 		TickMinutes:    5,
 		LogLevel:       "info",
 		LogDays:        90,

@@ -29,6 +29,7 @@ var pipelineDocs = map[string]string{
 	"memory_bytes":                "memory for restoring the order of results",
 	"spill_bytes":                 "space in the temporary folder for the same",
 	"max_compressed_bytes":        "largest compressed upload in bytes; it must fit one slice",
+	"workload_metrics":            "metrics of rows, tokens and costs by workload too; each workload name then costs as much as ten metrics, some 3 USD a month, and uploads without one are named after their folder",
 	"parallel":                    "small objects that are read or written at once",
 	"max_parts":                   "most parts, thus jobs, of one upload, retries not counted",
 }

@@ -65,6 +65,9 @@ func (s Settings) Validate() error {
 		check(f.StorageMB >= 512 && f.StorageMB <= 10240, "%s.storage_mb is %d: must be 512 to 10240", f.name, f.StorageMB)
 		check(f.Concurrency >= 2 && f.Concurrency <= 1000, "%s.concurrency is %d: must be 2 to 1000", f.name, f.Concurrency)
 	}
+	check(s.Alarms.WaitingHours >= 1 && s.Alarms.WaitingHours <= 720, "alarms.waiting_hours is %d: must be 1 to 720", s.Alarms.WaitingHours)
+	check(s.Alarms.OpenHours >= 1 && s.Alarms.OpenHours <= 720, "alarms.open_hours is %d: must be 1 to 720", s.Alarms.OpenHours)
+	check(s.Alarms.SpendUSDPerDay >= 0 && s.Alarms.SpendUSDPerDay <= 1e9, "alarms.spend_usd_per_day is %v: must be 0, which is no alarm, or more", s.Alarms.SpendUSDPerDay)
 	check(s.TickMinutes >= 1 && s.TickMinutes <= 60, "tick_minutes is %d: must be 1 to 60", s.TickMinutes)
 	check(slices.Contains([]string{"debug", "info", "warn", "error"}, s.LogLevel), "log_level is %q: must be debug, info, warn or error", s.LogLevel)
 	check(slices.Contains(logDays, s.LogDays), "log_days is %d: CloudWatch Logs knows %v", s.LogDays, logDays)

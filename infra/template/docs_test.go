@@ -98,4 +98,27 @@ func TestWhatTheRunbookSaysIsLoggedIsLogged(t *testing.T) {
 	if rows < 10 {
 		t.Errorf("only %d lines of the table found", rows)
 	}
+	// And the other way round: what is told is listed.
+	told := regexp.MustCompile(`(?:\.note\(ctx, |\.(?:WarnContext|ErrorContext)\(ctx, )"([^"]+)"`).FindAllStringSubmatch(code.String(), -1)
+	for _, m := range told {
+		if !strings.Contains(read(t, "docs/operations.md"), "`"+m[1]+"`") {
+			t.Errorf("%q is logged, but docs/operations.md does not list it", m[1])
+		}
+	}
+	if len(told) < 20 {
+		t.Errorf("only %d messages found in the code: the pattern does not fit any more", len(told))
+	}
+}
+
+func TestTheRunbookListsEveryMetric(t *testing.T) {
+	names := regexp.MustCompile(`(?m)^\s+Metric\w+\s*= "(\w+)"|^const Metric\w+ = "(\w+)"`).FindAllStringSubmatch(read(t, "shared/config/metrics.go"), -1)
+	runbook := read(t, "docs/operations.md")
+	for _, m := range names {
+		if name := m[1] + m[2]; !strings.Contains(runbook, "`"+name+"`") {
+			t.Errorf("docs/operations.md does not list the metric %s", name)
+		}
+	}
+	if len(names) < 19 {
+		t.Errorf("only %d metrics found: the pattern does not fit any more", len(names))
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
 )
 
 func TestAlarmsWatchWhatIsThereAndSpeakUp(t *testing.T) {
@@ -43,6 +45,13 @@ func TestAlarmsWatchWhatIsThereAndSpeakUp(t *testing.T) {
 	for _, id := range p.ofType("AWS::Lambda::Function") {
 		name := p.text(t, p.Resources[id].Properties["FunctionName"])
 		missing = append(missing, "Errors "+name, "Duration "+name)
+		// What the functions count themselves stands under this name.
+		if own := p.text(t, at(p.Resources[id].Properties, "Environment", "Variables", config.EnvName)); own != "bedrock-batch-dev" {
+			t.Errorf("%s counts under %q", id, own)
+		}
+	}
+	for _, own := range []string{config.MetricJobsFailed, config.MetricOldestWaitingSeconds, config.MetricOldestOpenSeconds, config.MetricEstimatedCost} {
+		missing = append(missing, own+" bedrock-batch-dev")
 	}
 	for _, want := range missing {
 		if !watched[want] {
@@ -93,8 +102,8 @@ func TestTheDashboardIsReadable(t *testing.T) {
 		Widgets []struct {
 			Type       string
 			Properties struct {
-				Title  string
-				Alarms []string
+				Title, Markdown string
+				Alarms          []string
 			}
 		}
 	}
@@ -103,7 +112,7 @@ func TestTheDashboardIsReadable(t *testing.T) {
 	}
 	var named []string
 	for _, w := range body.Widgets {
-		if w.Properties.Title == "" {
+		if w.Properties.Title == "" && w.Properties.Markdown == "" {
 			t.Errorf("a %s widget without a title", w.Type)
 		}
 		named = append(named, w.Properties.Alarms...)

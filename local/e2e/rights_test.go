@@ -77,11 +77,9 @@ var exceptions = map[right]exception{
 	{"Submit", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:   {abort, true},
 	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:  {abort, true},
 	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/results/*"}: {abort, true},
-	{"Submit", "s3:GetObject", "s3:::out--/open/*"}: {"a submission whose invocation died between writing its marker and its state " +
-		"is made anew from the marker", true},
-	{"Submit", "s3:ListBucket", "s3:::in--"}:   {absent, false},
-	{"Collect", "s3:ListBucket", "s3:::in--"}:  {absent, false},
-	{"Collect", "s3:GetObject", "s3:::in--/*"}: {"an object from before the bucket had versions has none to be read at", false},
+	{"Submit", "s3:ListBucket", "s3:::in--"}:                       {absent, false},
+	{"Collect", "s3:ListBucket", "s3:::in--"}:                      {absent, false},
+	{"Collect", "s3:GetObject", "s3:::in--/*"}:                     {"an object from before the bucket had versions has none to be read at", false},
 }
 
 // check compares the rights that were never used with the exceptions.

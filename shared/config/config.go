@@ -17,6 +17,7 @@ import (
 // and nothing else.
 const (
 	EnvDeployment      = "BB_DEPLOYMENT"
+	EnvName            = "BB_NAME"
 	EnvInputBucket     = "BB_INPUT_BUCKET"
 	EnvOutputBucket    = "BB_OUTPUT_BUCKET"
 	EnvTopicARN        = "BB_TOPIC_ARN"
@@ -142,6 +143,10 @@ type Settings struct {
 	// Parallel is how many small objects are read or written at once (default
 	// 16).
 	Parallel int `json:"parallel,omitzero" yaml:"parallel"`
+	// WorkloadMetrics adds metrics of each workload by its name. Each name
+	// costs as much as some ten metrics, and folders without one are named
+	// after themselves.
+	WorkloadMetrics bool `json:"workload_metrics,omitzero" yaml:"workload_metrics"`
 	// KMSKey encrypts what jobs write, if set (key ARN).
 	KMSKey string `json:"kms_key,omitzero" yaml:"-"`
 }
@@ -264,7 +269,9 @@ func (s Settings) Allows(modelID string) bool {
 // Environment is a function's environment, read.
 type Environment struct {
 	// Deployment is 8 hex digits; every job name begins with it.
-	Deployment      string
+	Deployment string
+	// Name is the stack's name, as the metrics' dimension has it.
+	Name            string
 	InputBucket     string
 	OutputBucket    string
 	TopicARN        string
@@ -277,8 +284,8 @@ type Environment struct {
 
 // SubmitEnv and CollectEnv are the names that each function reads.
 var (
-	SubmitEnv  = []string{EnvDeployment, EnvInputBucket, EnvOutputBucket, EnvUploadsQueueURL, EnvJobsQueueURL, EnvJobRoleARN, EnvSettings, EnvLogLevel}
-	CollectEnv = []string{EnvDeployment, EnvInputBucket, EnvOutputBucket, EnvTopicARN, EnvUploadsQueueURL, EnvJobsQueueURL, EnvSettings, EnvLogLevel}
+	SubmitEnv  = []string{EnvDeployment, EnvName, EnvInputBucket, EnvOutputBucket, EnvUploadsQueueURL, EnvJobsQueueURL, EnvJobRoleARN, EnvSettings, EnvLogLevel}
+	CollectEnv = []string{EnvDeployment, EnvName, EnvInputBucket, EnvOutputBucket, EnvTopicARN, EnvUploadsQueueURL, EnvJobsQueueURL, EnvSettings, EnvLogLevel}
 )
 
 // Read reads the environment variables named, SubmitEnv or CollectEnv, and
@@ -298,6 +305,8 @@ func Read(names []string) (Environment, error) {
 			if len(value) != 8 || strings.Trim(value, "0123456789abcdef") != "" {
 				errs = append(errs, fmt.Errorf("%s is %q, must be 8 hex digits", name, value))
 			}
+		case EnvName:
+			e.Name = value
 		case EnvInputBucket:
 			e.InputBucket = value
 		case EnvOutputBucket:

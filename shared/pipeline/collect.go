@@ -153,7 +153,8 @@ func (c *Collect) Collect(ctx context.Context, in Invocation, id string) error {
 // twice as long.
 func (c *Collect) Tick(ctx context.Context, in Invocation) error {
 	r := c.begin(in)
-	return r.wakeStale(ctx, r.jobsQueue, DoCollect, 2*r.settings.StaleAfter.Std())
+	_, err := r.wakeStale(ctx, r.jobsQueue, DoCollect, 2*r.settings.StaleAfter.Std())
+	return err
 }
 
 // proceed gathers what has ended, under the submission's lease.
@@ -394,8 +395,13 @@ func (r *collectRun) gathered(ctx context.Context, h *hold, n, attempt int, t an
 		return err
 	}
 	p := h.part(n, attempt)
-	r.note(ctx, "part collected", h.ID, "part", n, "attempt", attempt, "job", p.JobARN, "status", p.JobStatus,
-		"answered", counts.Answered, "failed", counts.Failed, "missing", counts.Missing, "passes", t.Passes)
+	fields := []any{"part", n, "attempt", attempt, "how", p.How, "job", p.JobARN, "status", p.JobStatus, "refused", p.JobARN == "" && p.Message != "",
+		"workload", h.Workload, "model", h.ModelID, "answered", counts.Answered, "failed", counts.Failed, "missing", counts.Missing,
+		"inputTokens", counts.Tokens.Input, "outputTokens", counts.Tokens.Output, "passes", t.Passes}
+	if usd, known := r.costOf(h.Submission, p); known {
+		fields = append(fields, "estimatedCostUSD", usd)
+	}
+	r.note(ctx, "part collected", h.ID, fields...)
 	return r.report(ctx, h.Submission)
 }
 

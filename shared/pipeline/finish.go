@@ -59,9 +59,10 @@ func (r *collectRun) finish(ctx context.Context, h *hold) error {
 	}); err != nil {
 		return err
 	}
-	r.note(ctx, "submission ended", h.ID, "status", n.Status, "total", n.Rows.Total, "answered", n.Rows.Answered,
-		"failed", n.Rows.Failed, "setAside", n.Rows.SetAside, "missing", n.Rows.Missing,
-		"inputTokens", n.Tokens.Input, "outputTokens", n.Tokens.Output, "seconds", int64(h.FinishedAt.Sub(h.CreatedAt).Seconds()))
+	// By whoever wrote the end: told once, or not at all after a crash just here.
+	r.note(ctx, "submission ended", h.ID, "status", n.Status, "workload", n.Workload, "model", n.ModelID,
+		"total", n.Rows.Total, "answered", n.Rows.Answered, "failed", n.Rows.Failed, "setAside", n.Rows.SetAside, "missing", n.Rows.Missing,
+		"onDemand", answeredOnDemand(h.Submission), "inputTokens", n.Tokens.Input, "outputTokens", n.Tokens.Output, "seconds", int64(h.FinishedAt.Sub(h.CreatedAt).Seconds()))
 	return r.report(ctx, h.Submission)
 }
 

@@ -181,13 +181,20 @@ func (r *run) cost(s *Submission) *float64 {
 		if p.Counts == nil {
 			continue
 		}
-		part, known := r.priceOf(s, p.How == OnDemand, p.Counts.Tokens.Input, p.Counts.Tokens.Output)
-		if !known || p.Counts.Answered > 0 && !p.Counts.TokensKnown {
+		part, known := r.costOf(s, p)
+		if !known {
 			return nil
 		}
 		usd += part
 	}
 	return &usd
+}
+
+// costOf estimates what a collected part's tokens cost; known is false where no
+// price or no tokens are.
+func (r *run) costOf(s *Submission, p *Part) (usd float64, known bool) {
+	usd, known = r.priceOf(s, p.How == OnDemand, p.Counts.Tokens.Input, p.Counts.Tokens.Output)
+	return usd, known && (p.Counts.Answered == 0 || p.Counts.TokensKnown)
 }
 
 // cut shortens a text to n characters.

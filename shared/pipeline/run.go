@@ -335,6 +335,8 @@ func clone(s *Submission) (*Submission, error) {
 type marker struct {
 	Kind    string `json:"kind"`
 	Listing string `json:"listing,omitempty"`
+	// CreatedAt is the submission's; zero in markers of older code.
+	CreatedAt time.Time `json:"createdAt,omitzero"`
 	Upload
 }
 

@@ -139,11 +139,12 @@ func (r *submitRun) taken(ctx context.Context, id string) (bool, error) {
 // open makes the submission's state exist: the marker first, so that the tick
 // finds what this invocation may not live to finish.
 func (r *submitRun) open(ctx context.Context, id string, m marker) error {
+	now := r.clock.Now().UTC()
+	m.CreatedAt = now
 	if err := r.mark(ctx, id, m); err != nil {
 		return err
 	}
 	u := m.Upload
-	now := r.clock.Now().UTC()
 	fresh := &Submission{
 		Version: StateVersion, ID: id, Kind: m.Kind, Upload: u, Listing: m.Listing, State: Preparing,
 		Parts: []Part{}, CreatedAt: now,

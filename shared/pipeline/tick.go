@@ -16,35 +16,43 @@ import (
 // somebody waits for.
 func (s *Submit) Tick(ctx context.Context, in Invocation) error {
 	r := s.begin(in)
-	if err := r.wakeStale(ctx, r.uploads, DoContinue, r.settings.StaleAfter.Std()); err != nil {
+	open, err := r.wakeStale(ctx, r.uploads, DoContinue, r.settings.StaleAfter.Std())
+	if err != nil {
 		return err
 	}
 	if err := r.wakeFolders(ctx); err != nil {
 		return err
 	}
-	return r.wakeDispatchers(ctx)
+	waiting, err := r.wakeDispatchers(ctx)
+	if err != nil {
+		return err
+	}
+	r.count(ctx, open, waiting)
+	return nil
 }
 
 // wakeStale sends a message for each open marker that has not been touched for
-// this long. Who has nothing to do for the submission drops it.
-func (r *run) wakeStale(ctx context.Context, q Queue, do string, age time.Duration) error {
-	now := r.clock.Now()
+// this long. Who has nothing to do for the submission drops it. It tells which
+// submissions are open, nil if the slice was over before all had been seen.
+func (r *run) wakeStale(ctx context.Context, q Queue, do string, age time.Duration) ([]string, error) {
+	now, open := r.clock.Now(), []string{}
 	for object, err := range r.output.List(ctx, config.Open, "") {
 		if err != nil {
-			return fmt.Errorf("list open submissions: %w", err)
+			return nil, fmt.Errorf("list open submissions: %w", err)
 		}
 		if r.sliceOver() {
-			return nil // the next tick goes on
+			return nil, nil // the next tick goes on
 		}
+		id := strings.TrimPrefix(object.Key, config.Open)
+		open = append(open, id)
 		if now.Sub(object.Modified) < age {
 			continue
 		}
-		id := strings.TrimPrefix(object.Key, config.Open)
 		if err := r.send(ctx, q, Message{Do: do, Submission: id}, 0); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return open, nil
 }
 
 // touch puts an open submission's marker again, so that the tick leaves it
@@ -53,35 +61,34 @@ func (r *run) touch(ctx context.Context, s *Submission) error {
 	if s.State.Terminal() {
 		return nil
 	}
-	return r.mark(ctx, s.ID, marker{s.Kind, s.Listing, s.Upload})
+	return r.mark(ctx, s.ID, marker{Kind: s.Kind, Listing: s.Listing, CreatedAt: s.CreatedAt, Upload: s.Upload})
 }
 
-func (r *submitRun) wakeDispatchers(ctx context.Context) error {
-	after := ""
-	for {
-		found := ""
-		for object, err := range r.output.List(ctx, config.Waiting, after) {
-			if err != nil {
-				return fmt.Errorf("list what waits: %w", err)
-			}
-			found = object.Key
-			break
+// wakeDispatchers sends a message for each model that somebody waits for, and
+// tells who waits.
+func (r *submitRun) wakeDispatchers(ctx context.Context) (waits, error) {
+	var w waits
+	woken := "" // the model's folder
+	for object, err := range r.output.List(ctx, config.Waiting, "") {
+		if err != nil {
+			return w, fmt.Errorf("list what waits: %w", err)
 		}
-		if found == "" {
-			return nil
+		w.add(object.Key)
+		folder := object.Key[:strings.LastIndexByte(object.Key, '/')+1]
+		if folder == woken {
+			continue
 		}
-		body, _, err := r.output.Get(ctx, found)
-		if err != nil && !errors.Is(err, batch.ErrNotFound) {
-			return fmt.Errorf("read waiting marker: %w", err)
+		body, _, err := r.output.Get(ctx, object.Key)
+		if errors.Is(err, batch.ErrNotFound) {
+			continue // it has left meanwhile; the next one names the model too
 		}
-		folder := found[:strings.LastIndexByte(found, '/')+1]
-		if err == nil {
-			if err := r.send(ctx, r.uploads, Message{Do: DoDispatch, Model: string(body)}, 0); err != nil {
-				return err
-			}
-			after = folder + "\xff"
-		} else {
-			after = found
+		if err != nil {
+			return w, fmt.Errorf("read waiting marker: %w", err)
 		}
+		if err := r.send(ctx, r.uploads, Message{Do: DoDispatch, Model: string(body)}, 0); err != nil {
+			return w, err
+		}
+		woken = folder
 	}
+	return w, nil
 }

@@ -57,6 +57,8 @@ type World struct {
 	Hook memory.Hook
 	// Invoked is told of every message that a half handles.
 	Invoked func(half string, body []byte)
+	// Observer is told too of what happens; nil: nobody.
+	Observer pipeline.Observer
 	// Sent are the modelInputs of the jobs' records.
 	Sent []string
 	// Failed are the errors of invocations that gave their message back.
@@ -131,13 +133,19 @@ func (w *World) options() pipeline.Options {
 	return pipeline.Options{
 		Deployment: Deployment, Settings: w.Settings, OutputBucket: "out", JobRole: "arn:aws:iam::123456789012:role/batch",
 		Workload: w.Workload, TempDir: w.TempDir, Input: w.Input, Output: w.Output,
-		Uploads: w.Uploads, Jobs: w.Jobs, Clock: w.Clock, Observer: observer{w.t}, Models: w.Models,
+		Uploads: w.Uploads, Jobs: w.Jobs, Clock: w.Clock, Observer: observer{w.t, w.Observer}, Models: w.Models,
 	}
 }
 
-type observer struct{ t testing.TB }
+type observer struct {
+	t    testing.TB
+	also pipeline.Observer
+}
 
-func (o observer) Observe(_ context.Context, e pipeline.Event) {
+func (o observer) Observe(ctx context.Context, e pipeline.Event) {
+	if o.also != nil {
+		o.also.Observe(ctx, e)
+	}
 	o.t.Log(append([]any{e.Name, e.Submission}, e.Fields...)...)
 }
 
