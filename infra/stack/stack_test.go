@@ -223,7 +223,7 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		{"FunctionSubmit", `"BB_NAME":"bedrock-batch-full"`},
 		{"AlarmWaitingOld", `"Threshold":10800`},
 		{"AlarmOpenOld", `"Threshold":18000`},
-		{"AlarmSpendHigh", `"Period":86400,"Statistic":"Sum","Threshold":12.5`},
+		{"AlarmSpendHigh", `"Threshold":12.5,"TreatMissingData"`},
 		{"AlarmJobsFailed", `"Dimensions":[{"Name":"Deployment","Value":"bedrock-batch-full"}]`},
 		{"RoleSubmit", `"PermissionsBoundary":"arn:aws:iam::123456789012:policy/Boundary"`},
 		{"RoleJob", `"PermissionsBoundary"`},
