@@ -21,7 +21,7 @@ LOCAL_FLAGS ?=
 SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local build build-local repro check test test-large sim mutants clients synth deploy diff node lint fmt clean
+.PHONY: help demo local build build-local repro check test test-large fuzz sim mutants clients synth deploy diff node lint fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ SEED  ?= 0
 sim: ## schedules of the simulation under faults (SEEDS=n START=s; SEED=s replays one with its trace; FOR=45m)
 	@$(GO) build -o .build/sim ./shared/pipeline/sim/cmd/sim
 	@.build/sim -seeds $(SEEDS) -start $(START) -seed $(SEED) $(if $(FOR),-for $(FOR))
+
+TIME ?= 10s
+
+fuzz: ## every fuzz test in turn, each for TIME (TIME=1m; RUN= for those that fit a pattern)
+	@$(GO) run ./.ci/stages fuzz $(TIME) "$(RUN)"
 
 mutants: ## deliberate faults in the product, each of which must be caught (RUN= for some)
 	@$(GO) run ./shared/pipeline/mutants -run "$(RUN)"

@@ -5,6 +5,7 @@
 //	go run ./.ci/stages check    functions, shared and cmd: for daily work
 //	go run ./.ci/stages test     everything
 //	go run ./.ci/stages test infra local    some stages of everything
+//	go run ./.ci/stages fuzz 1m answer      fuzz tests in turn, each for so long; those that fit a pattern
 package main
 
 import (
@@ -67,13 +68,30 @@ func main() {
 	if len(os.Args) > 1 {
 		which = os.Args[1]
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if which == "fuzz" {
+		each, pattern := 10*time.Second, ""
+		if len(os.Args) > 2 {
+			var err error
+			if each, err = time.ParseDuration(os.Args[2]); err != nil || each <= 0 {
+				fmt.Printf("fuzz: %q is no time such as 1m\n", os.Args[2])
+				os.Exit(2)
+			}
+		}
+		if len(os.Args) > 3 {
+			pattern = os.Args[3]
+		}
+		if !fuzz(ctx, each, pattern) {
+			stop()
+			os.Exit(1)
+		}
+		return
+	}
 	stages := plan(which)
 	if len(os.Args) > 2 {
 		stages = slices.DeleteFunc(stages, func(s stage) bool { return !slices.Contains(os.Args[2:], s.name) })
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-
 	start, sum, failed := time.Now(), counts{}, []string{}
 	for _, s := range stages {
 		fmt.Printf("== %-8s %s\n", s.name, s.about)
