@@ -368,7 +368,7 @@ func (r *collectRun) gathered(ctx context.Context, h *hold, n, attempt int, t an
 		Answered: t.Answered, Failed: t.Failed, Missing: t.Missing, Retryable: t.Retryable,
 		Tokens: Tokens{Input: t.InputTokens, Output: t.OutputTokens}, TokensKnown: t.TokensKnown,
 		Results: results, Errors: failed,
-		Truncated: t.StopReasons["max_tokens"], Refused: t.StopReasons["refusal"],
+		Truncated: t.StopReasons["max_tokens"], Refused: t.StopReasons["refusal"], Filtered: t.StopReasons["content_filtered"],
 	}
 	if !t.TokensKnown && manifest != nil && manifest.InputTokens != nil {
 		counts.Tokens.Input, counts.TokensKnown = *manifest.InputTokens, true

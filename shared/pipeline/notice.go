@@ -36,6 +36,7 @@ type Notice struct {
 	Workload         string        `json:"workload"`
 	ModelID          string        `json:"modelId"`
 	Rows             Rows          `json:"rows"`
+	Answers          NoticeAnswers `json:"answers"`
 	Tokens           Tokens        `json:"tokens"`
 	EstimatedCostUSD *float64      `json:"estimatedCostUSD"`
 	Results          Places        `json:"results"`
@@ -44,6 +45,15 @@ type Notice struct {
 	Errors           []NoticeError `json:"errors"`
 	StartedAt        time.Time     `json:"startedAt"`
 	FinishedAt       time.Time     `json:"finishedAt"`
+}
+
+// NoticeAnswers counts the answers, among those that are counted as answered,
+// that are not what was hoped for: cut at max_tokens, declined by the model,
+// withheld by a filter.
+type NoticeAnswers struct {
+	Truncated int64 `json:"truncated"`
+	Refused   int64 `json:"refused"`
+	Filtered  int64 `json:"filtered"`
 }
 
 // NoticeUpload names what was dropped.
@@ -119,6 +129,11 @@ func (r *run) notice(s *Submission, places Places) Notice {
 	n.EstimatedCostUSD = r.cost(s)
 	for i := range s.Parts {
 		p := &s.Parts[i]
+		if c := p.Counts; c != nil {
+			n.Answers.Truncated += c.Truncated
+			n.Answers.Refused += c.Refused
+			n.Answers.Filtered += c.Filtered
+		}
 		if p.JobARN == "" {
 			continue
 		}
@@ -305,6 +320,9 @@ func letter(n Notice) string {
 	fmt.Fprintf(&b, "%s: s3://%s/%s\n\n", n.Status, n.Upload.Bucket, n.Upload.Key)
 	line("Reason", "%s", n.Reason)
 	line("Rows", "%d: %d answered, %d failed, %d set aside, %d missing", n.Rows.Total, n.Rows.Answered, n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing)
+	if a := n.Answers; a.Truncated+a.Refused+a.Filtered > 0 {
+		line("Answers", "%d cut at max_tokens, %d refused by the model, %d filtered", a.Truncated, a.Refused, a.Filtered)
+	}
 	line("Tokens", "%d in, %d out", n.Tokens.Input, n.Tokens.Output)
 	if n.EstimatedCostUSD != nil {
 		line("Cost", "about $%.4f (estimate)", *n.EstimatedCostUSD)

@@ -115,9 +115,11 @@ type PartCounts struct {
 	// Results and Errors are the sizes of the part's pieces in bytes.
 	Results int64 `json:"results"`
 	Errors  int64 `json:"errors"`
-	// Truncated and Refused count answers that stopped for that reason.
+	// Truncated, Refused and Filtered count answers that stopped for that
+	// reason.
 	Truncated int64 `json:"truncated,omitempty"`
 	Refused   int64 `json:"refused,omitempty"`
+	Filtered  int64 `json:"filtered,omitempty"`
 	// Merged: the final piece holds answers of several attempts. Joined: the
 	// one beside it holds their rows too.
 	Merged bool `json:"merged,omitempty"`

@@ -66,7 +66,7 @@ func (s *Setting) asWritten(dst, body []byte, version string) ([]byte, *dataset.
 			if string(c.Raw()) == "true" {
 				return dst, unsupported(member, "makes no sense in a batch")
 			}
-		case "service_tier", "metadata", "user", "store":
+		case "service_tier", "metadata", "user", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "stream_options":
 			c.Skip() // the other service's own affairs
 		case "anthropic_version":
 			versioned = true
@@ -153,6 +153,12 @@ func (a *anthropic) message(dst, body []byte) ([]byte, *dataset.Bad) {
 			if string(c.Raw()) != "false" {
 				bad = unsupported(member, "makes no sense in a batch")
 			}
+		case "thinking":
+			if plain(c.Raw()) != `{"type":"disabled"}` {
+				bad = unsupported(member, "is for models of the anthropic family; take it out")
+			}
+		case "cache_control":
+			c.Skip() // jobs do not cache
 		case "tools", "tool_choice":
 			if string(c.Raw()) != "[]" {
 				bad = unsupported(member, "are refused by Converse jobs; a model of the anthropic family takes them")
@@ -225,10 +231,15 @@ func (a *anthropic) block(c *cursor.Cursor, system bool, add func([]byte)) *data
 	if !c.EnterObject() {
 		return badRequest("a block of content is no object")
 	}
-	var kind, from, mediaType, data string
+	var kind, from, mediaType, data, title, other string
 	var quoted []byte
+	cites := false
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
-		switch string(name) {
+		if c.Kind() == 'n' {
+			c.Skip()
+			continue
+		}
+		switch member := string(name); member {
 		case "type":
 			q, _ := c.String()
 			kind = cursor.Unquote(q)
@@ -249,29 +260,40 @@ func (a *anthropic) block(c *cursor.Cursor, system bool, add func([]byte)) *data
 					data = cursor.Unquote(q)
 				}
 			}
-		default: // cache_control, citations, title: nothing is lost without
+		case "title":
+			q, _ := c.String()
+			title = cursor.Unquote(q)
+		case "cache_control":
+			c.Skip()
+		case "citations":
+			cites = plain(c.Raw()) != `{"enabled":false}`
+		default:
+			other = member
 			c.Skip()
 		}
 	}
+	if cites && kind == "document" { // of a text: where an earlier answer had it from
+		other = "citations"
+	}
 	switch {
+	case kind != "text" && kind != "image" && kind != "document":
+		return unsupported("block "+kind, "is for models of the anthropic family; text, image and document are read")
+	case other != "":
+		return unsupported(kind+"."+other, "is for models of the anthropic family; take it out")
 	case kind == "text":
 		add(quoted)
 		return nil
 	case system:
 		return unsupported("block "+kind, "cannot stand in a system prompt")
-	case kind == "image" || kind == "document":
-		if kind == "document" && from == "text" {
-			add(cursor.AppendQuoted(nil, data))
-			return nil
-		}
-		m, ok := mediaTypes[mediaType]
-		if from != "base64" || !ok || m.Block != kind || data == "" {
-			return unsupported("block "+kind, "must hold its data in base64: a job fetches nothing from the web; known are "+mediaNames)
-		}
-		a.talk.media(m, data)
+	case kind == "document" && from == "text":
+		add(cursor.AppendQuoted(nil, data))
 		return nil
 	}
-	return unsupported("block "+kind, "is for models of the anthropic family; text, image and document are read")
+	m, ok := mediaTypes[mediaType]
+	if from != "base64" || !ok || m.Block != kind || data == "" {
+		return unsupported("block "+kind, "must hold its data in base64: a job fetches nothing from the web; known are "+mediaNames)
+	}
+	return a.talk.file(a.Setting, m, data, title)
 }
 
 // fraction takes a number from 0 to 1 as it is written.

@@ -94,13 +94,21 @@ type talk struct {
 	messages []byte
 	role     string // of the message at hand
 	open     string // of the message that has blocks already
-	names    int    // documents named
+
+	// Of the whole request, and of the message that is open.
+	files, documents int
+	names            []string // of documents
+	images           int
+	// spoken: the open message has a text. unexplained: it has a document and
+	// no text so far. lonely: one before ended so.
+	spoken, unexplained, lonely bool
 }
 
 func (t *talk) reset() {
 	*t = talk{
 		own:      defaults{system: t.own.system[:0], temperature: t.own.temperature[:0], topP: t.own.topP[:0], stops: t.own.stops[:0]},
 		messages: t.messages[:0],
+		names:    t.names[:0],
 	}
 }
 
@@ -114,7 +122,8 @@ func (t *talk) block() {
 	case t.open != "":
 		t.messages = append(t.messages, ']', '}', ',')
 	}
-	t.open = t.role
+	t.lonely = t.lonely || t.unexplained
+	t.open, t.images, t.spoken, t.unexplained = t.role, 0, false, false
 	t.messages = append(append(append(t.messages, `{"role":"`...), t.role...), `","content":[`...)
 }
 
@@ -125,6 +134,7 @@ func (t *talk) text(quoted []byte) {
 		return
 	}
 	t.block()
+	t.spoken, t.unexplained = true, false
 	t.messages = append(append(append(t.messages, `{"text":"`...), quoted...), `"}`...)
 }
 
@@ -137,15 +147,6 @@ func (t *talk) system(quoted []byte) {
 		t.own.system = append(t.own.system, ',')
 	}
 	t.own.system = append(append(append(t.own.system, `{"text":"`...), quoted...), `"}`...)
-}
-
-// media adds an image or a document; data is base64.
-func (t *talk) media(m Media, data string) {
-	t.block()
-	t.names++
-	t.messages = m.appendHead(t.messages, t.names)
-	t.messages = cursor.AppendQuoted(t.messages, data)
-	t.messages = append(t.messages, mediaTail...)
 }
 
 // stop adds stop sequences: a string's inside.
@@ -165,6 +166,9 @@ func (t *talk) append(dst []byte, s *Setting) ([]byte, *dataset.Bad) {
 	}
 	if !bytes.HasPrefix(t.messages, []byte(`{"role":"user"`)) {
 		return dst, &dataset.Bad{Code: CodeBadRequest, Reason: "a conversation begins with a message of the user"}
+	}
+	if t.lonely || t.unexplained {
+		return dst, unsupported("document", "must stand in a message that holds a text too")
 	}
 	d := t.own
 	if len(d.system) == 0 {

@@ -12,11 +12,13 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
-// Codes of rows of other services' batches that are set aside.
+// Codes of rows that are set aside: those of other services' batches, and
+// documents and images.
 const (
 	CodeUnsupported = "unsupported" // a member or value that a batch job cannot have, named in the reason
 	CodeOtherModel  = "other_model" // the row asks for another model than the rest of its upload
 	CodeBadRequest  = "bad_request" // the row's own request is not in the shape of its service
+	CodeMediaLimit  = "media_limit" // a document or image that is too large, or one too many
 )
 
 // Dialect makes modelInputs of rows that hold a request in the shape of another

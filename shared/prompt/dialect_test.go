@@ -86,7 +86,7 @@ func TestOpenAIChatCompletions(t *testing.T) {
 		{"the workload's max_tokens is the ceiling", nova + "inference: {max_tokens: 5, temperature: 0.1}", `{"max_tokens":9,` + hi + `}`, user(`,"inferenceConfig":{"maxTokens":5,"temperature":0.1}`)},
 		{"what asks for nothing passes", nova, `{` + hi + `,"n":1,"stream":false,"seed":null,"tools":[],"logit_bias":{},"presence_penalty":0,"user":"u","metadata":{"a":"b"},"response_format":{"type":"text"}}`, user("")},
 		{"images and files as data", nova, `{"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"image_url","image_url":{"url":"data:image\/png;base64,iVBO\/w==","detail":"low"}},{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBE"}}]}]}`,
-			`{"messages":[{"role":"user","content":[{"text":"Hi"},{"image":{"format":"png","source":{"bytes":"iVBO/w=="}}},{"document":{"format":"pdf","name":"document-2","source":{"bytes":"JVBE"}}}]}]}`},
+			`{"messages":[{"role":"user","content":[{"text":"Hi"},{"image":{"format":"png","source":{"bytes":"iVBO/w=="}}},{"document":{"format":"pdf","name":"a","source":{"bytes":"JVBE"}}}]}]}`},
 		{"response_format passes where the workload checks it", nova + "output: {json: true}", `{` + hi + `,"response_format":{"type":"json_object"}}`, user("")},
 		{"a model's alias", "model: x.y\nmodels: {gpt: x.y}", `{"model":"gpt",` + hi + `}`, user("")},
 		{"the model itself", "model: x.y\n", `{"model":"x.y",` + hi + `}`, user("")},

@@ -2,7 +2,6 @@ package prompt
 
 import (
 	"encoding/base64"
-	"strconv"
 	"strings"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
@@ -29,28 +28,30 @@ var mediaTypes = map[string]Media{
 // mediaNames names the kinds of a block, for messages.
 const mediaNames = "images png, jpeg, gif, webp and documents pdf, docx, doc, xlsx, xls, csv, html, txt, md"
 
-// appendHead appends a block up to its base64 data.
-func (m Media) appendHead(dst []byte, n int) []byte {
+// appendHead appends a block up to its base64 data; documents have a name.
+func (m Media) appendHead(dst []byte, name string) []byte {
 	dst = append(append(append(dst, `{"`...), m.Block...), `":{"format":"`...)
 	dst = append(append(dst, m.Format...), '"')
 	if m.Block == "document" {
-		// Names are part of what the model reads; the service allows few
-		// characters in them.
-		dst = strconv.AppendInt(append(dst, `,"name":"document-`...), int64(n), 10)
-		dst = append(dst, '"')
+		dst = append(append(append(dst, `,"name":"`...), name...), '"')
 	}
 	return append(dst, `,"source":{"bytes":"`...)
 }
 
-// appendMedia appends the block of a row that is a file of media.
-func appendMedia(dst []byte, row *dataset.Row) []byte {
+// fileOf is what a row that is a file of media becomes.
+func fileOf(row *dataset.Row) Media {
 	m := Media{Block: "document", Format: row.Media}
 	switch row.Media {
 	case "png", "jpeg", "gif", "webp":
 		m.Block = "image"
 	}
-	dst = m.appendHead(dst, 1)
-	dst = base64.StdEncoding.AppendEncode(dst, row.Raw)
+	return m
+}
+
+// appendMedia appends the block of a row that is a file of media.
+func appendMedia(dst []byte, m Media, file []byte) []byte {
+	dst = m.appendHead(dst, "document-1")
+	dst = base64.StdEncoding.AppendEncode(dst, file)
 	return append(dst, mediaTail...)
 }
 

@@ -1,6 +1,10 @@
 package prompt
 
 import (
+	"math"
+	"strconv"
+	"strings"
+
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 	"github.com/bedrock-batch/bedrock-batch/shared/model"
@@ -68,9 +72,10 @@ var without = map[string]bool{
 // neutral are the values with which members that are not mapped ask for
 // nothing.
 var neutral = map[string][]string{
-	"stream": {"false"}, "n": {"1"}, "presence_penalty": {"0", "0.0"}, "frequency_penalty": {"0", "0.0"},
+	"stream": {"false"}, "n": {"1"}, "presence_penalty": {"0"}, "frequency_penalty": {"0"},
 	"logprobs": {"false"}, "top_logprobs": {"0"}, "logit_bias": {"{}"}, "tools": {"[]"}, "functions": {"[]"},
 	"tool_choice": {`"none"`, `"auto"`}, "function_call": {`"none"`, `"auto"`}, "modalities": {`["text"]`},
+	"verbosity": {`"medium"`},
 }
 
 // advice says what to do about members that are refused.
@@ -79,6 +84,7 @@ var advice = map[string]string{
 	"functions":        "are refused by Converse jobs; with a model of the openai family set invocation: invoke-model",
 	"stream":           "makes no sense in a batch",
 	"n":                "other than 1 cannot be had; write the row several times",
+	"audio":            "cannot be had: jobs answer in text",
 	"seed":             "cannot be had from Converse; take it out",
 	"reasoning_effort": "has no place in Converse; set it under additional_model_request_fields as the model takes it",
 }
@@ -142,8 +148,9 @@ func passOver(member string, value []byte) *dataset.Bad {
 	if without[member] {
 		return nil
 	}
+	said := plain(value)
 	for _, v := range neutral[member] {
-		if string(value) == v {
+		if said == v {
 			return nil
 		}
 	}
@@ -152,6 +159,18 @@ func passOver(member string, value []byte) *dataset.Bad {
 		why = "is not supported in a batch job of this kind; take it out"
 	}
 	return unsupported(member, why)
+}
+
+// plain is a short value without white space, and a number in its plainest
+// form.
+func plain(value []byte) string {
+	if len(value) > 32 {
+		return ""
+	}
+	if n, err := strconv.ParseFloat(string(value), 64); err == nil {
+		return strconv.FormatFloat(math.Abs(n), 'g', -1, 64)
+	}
+	return strings.Join(strings.Fields(string(value)), "")
 }
 
 // number reads a number from 0 to 1 as it is written.
@@ -294,11 +313,10 @@ func (o *openAI) part(c *cursor.Cursor, system bool) *dataset.Bad {
 	if !c.EnterObject() {
 		return badRequest("a part of a message is no object")
 	}
-	var kind string
+	var kind, url, title, other string
 	var quoted []byte
-	var url string
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
-		switch string(name) {
+		switch member := string(name); member {
 		case "type":
 			q, _ := c.String()
 			kind = cursor.Unquote(q)
@@ -314,35 +332,46 @@ func (o *openAI) part(c *cursor.Cursor, system bool) *dataset.Bad {
 				continue
 			}
 			for name, ok := c.Member(); ok; name, ok = c.Member() {
-				if m := string(name); m == "url" || m == "file_data" {
+				switch inner := string(name); inner {
+				case "url", "file_data":
 					q, _ := c.String()
 					url = cursor.Unquote(q)
-				} else {
+				case "filename":
+					q, _ := c.String()
+					title = cursor.Unquote(q)
+				case "detail", "format": // of images, how closely to look: the model decides
+					c.Skip()
+				default:
+					other = member + "." + inner
 					c.Skip()
 				}
 			}
+		case "cache_control":
+			c.Skip()
 		default:
+			other = member
 			c.Skip()
 		}
 	}
 	switch {
 	case system && kind != "text":
 		return unsupported("part "+kind, "cannot stand in a system message")
+	case kind != "text" && kind != "refusal" && kind != "image_url" && kind != "file":
+		return unsupported("part "+kind, "is not supported; text, image_url and file are")
+	case other == "file.file_id":
+		return unsupported(other, "names a file of the other service; write its data as file_data")
+	case other != "":
+		return unsupported("part "+other, "is not supported; take it out")
 	case system:
 		o.talk.system(quoted)
 		return nil
-	}
-	switch kind {
-	case "text", "refusal":
+	case kind == "text", kind == "refusal":
 		o.talk.text(quoted)
 		return nil
-	case "image_url", "file":
-		m, data, ok := dataURL(url)
-		if !ok {
-			return unsupported("part "+kind, "must hold its data as a base64 data URL: a job fetches nothing from the web; known are "+mediaNames)
-		}
-		o.talk.media(m, data)
-		return nil
 	}
-	return unsupported("part "+kind, "is not supported; text, image_url and file are")
+	m, data, ok := dataURL(url)
+	if !ok {
+		return unsupported("part "+kind, "must hold its data as a base64 data URL: a job fetches nothing from the web; known are "+mediaNames)
+	}
+	return o.talk.file(o.Setting, m, data, title)
 }

@@ -4,6 +4,7 @@
 package prompt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,7 +59,7 @@ func NewRenderer(w workload.Workload, f dataset.Format) (*Renderer, error) {
 	if d, ok := dialects[f]; ok {
 		return &Renderer{rows: d.New(s), setting: s}, nil
 	}
-	r := &Renderer{}
+	r := &Renderer{setting: s}
 	template := w.TemplateText()
 	if template == "" {
 		r.bare = true
@@ -133,7 +134,11 @@ func (r *Renderer) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
 	if r.embeds == nil {
 		dst = append(dst, r.before...)
 		if row.Media != "" {
-			dst = append(appendMedia(dst, row), ',')
+			m := fileOf(row)
+			if bad := r.setting.checkFile(m, len(row.Raw), bytes.NewReader(row.Raw)); bad != nil {
+				return dst[:from], bad
+			}
+			dst = append(appendMedia(dst, m, row.Raw), ',')
 		}
 		dst = append(dst, `{"text":"`...)
 	}

@@ -1,0 +1,58 @@
+package handler_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/batch/batchtest/memory"
+	"github.com/bedrock-batch/bedrock-batch/shared/handler/handlertest"
+	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
+)
+
+// stopping answers a native Claude record with the stop reason that its system
+// prompt names.
+func stopping(_ string, _ batch.Invocation, in []byte) []byte {
+	var body struct{ System string }
+	if err := json.Unmarshal(in, &body); err != nil {
+		panic(err)
+	}
+	return fmt.Appendf(nil, `{"content":[{"type":"text","text":"x"}],"stop_reason":%q,"usage":{"input_tokens":1,"output_tokens":2}}`, body.System)
+}
+
+func TestTheNoticeCountsAnswersThatWereCutRefusedAndFiltered(t *testing.T) {
+	w := handlertest.New(t, func(w *handlertest.World) { small(w); w.Answer = stopping })
+	// One of the refused is answered in the second round.
+	failedOnce := false
+	w.Outcome = func(batch.Job) memory.Outcome {
+		first := !failedOnce
+		failedOnce = true
+		return memory.Outcome{Line: func(_ int, id string) memory.Line {
+			if first && id == "r0000000002" {
+				return memory.Line{Shape: memory.Beside, Code: 503, Message: "busy"}
+			}
+			return memory.Line{}
+		}}
+	}
+	w.Input.Set("workload.yaml", []byte("model: us.anthropic.claude-haiku-4-5-20251001-v1:0\n"))
+	var rows strings.Builder
+	for _, stop := range []string{"end_turn", "refusal", "max_tokens", "refusal", "max_tokens", "max_tokens", "content_filtered", "stop_sequence"} {
+		fmt.Fprintf(&rows, `{"modelInput":{"system":%q}}`+"\n", stop)
+	}
+	w.Input.Set("a.jsonl", []byte(rows.String()))
+	w.Run()
+	n := one(t, w)
+	if n.Status != pipeline.StatusCompleted || n.Rows.Answered != 8 || n.Answers != (pipeline.NoticeAnswers{Truncated: 3, Refused: 2, Filtered: 1}) {
+		t.Errorf("notice: %+v", n)
+	}
+	var sum pipeline.Summary
+	if err := json.Unmarshal(w.Result(n, "summary.json"), &sum); err != nil || sum.Answers != n.Answers {
+		t.Errorf("summary: %+v, %v", sum.Answers, err)
+	}
+	if mail := w.Topic.Published()[0].Email; !strings.Contains(mail, "3 cut at max_tokens, 2 refused by the model, 1 filtered") {
+		t.Errorf("e-mail: %s", mail)
+	}
+	clean(t, w)
+}
