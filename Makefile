@@ -103,10 +103,10 @@ node_modules/.package-lock.json: package-lock.json
 
 lint: ## go vet and gofmt over everything
 	@$(GO) vet ./... && (cd local && $(GO) vet ./...)
-	@test -z "$$(gofmt -l .ci cmd functions infra local shared | tee /dev/stderr)"
+	@test -z "$$(gofmt -l .ci bench cmd functions infra local shared | tee /dev/stderr)"
 
 fmt: ## format the Go code
-	@gofmt -w .ci cmd functions infra local shared
+	@gofmt -w .ci bench cmd functions infra local shared
 
 clean: ## remove what was built and what make local keeps in .local/
 	@rm -rf $(DIST) cdk.out .build .local

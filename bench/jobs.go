@@ -30,10 +30,10 @@ type Report struct {
 	Bytes int64 `json:"bytes"`
 	Rows  int64 `json:"rows,omitempty"`
 	// Jobs, Messages and JobCalls count what went to Bedrock and the queues.
-	Jobs     int64 `json:"jobs,omitempty"`
-	Messages int64 `json:"messages,omitempty"`
-	JobCalls int64 `json:"job_calls,omitempty"`
-	Notices  int64 `json:"notices,omitempty"`
+	Jobs     int64  `json:"jobs,omitempty"`
+	Messages int64  `json:"messages,omitempty"`
+	JobCalls int64  `json:"job_calls,omitempty"`
+	Notices  int64  `json:"notices,omitempty"`
 	Notice   string `json:"notice,omitempty"`
 }
 

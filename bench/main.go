@@ -60,6 +60,7 @@ type plan struct {
 	python string
 	dist   string
 	only   string
+	jobs   string
 	large  int64
 	out    string
 }
@@ -75,6 +76,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&p.python, "python", "python3", "the Python of the peers")
 	flags.StringVar(&p.dist, "dist", "dist/local", "folder of the functions' binaries")
 	flags.StringVar(&p.only, "only", "", "verify, ratios, memory, coldstart, overhead, growth, separated by commas; all of them if empty")
+	flags.StringVar(&p.jobs, "jobs", "", "of the ratios only these jobs, for a look at one of them")
 	flags.StringVar(&p.out, "picture", "", "file for the picture of growth")
 	dir := flags.String("dir", "", "folder for uploads; a temporary one if empty")
 	if err := flags.Parse(args); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/bedrock-batch/bedrock-batch/bench/data"
@@ -57,100 +58,92 @@ func (f *figures) peak() int64 {
 	return mb(peak)
 }
 
-// ratios runs all jobs, interleaved, and compares them within each round.
-func ratios(ctx context.Context, s *session, p plan, say func(string, ...any)) error {
+// step is a job of a round: what it is called, the bytes it is charged with,
+// and how it is run.
+type step struct {
+	name  string
+	bytes int64
+	run   func() (run, error)
+}
+
+// steps makes the uploads that the jobs need, and the jobs.
+func (s *session) steps(ctx context.Context, p plan) ([]step, error) {
+	var steps []step
+	add := func(name string, bytes int64, do func() (run, error)) {
+		if p.jobs == "" || slices.Contains(strings.Split(p.jobs, ","), name) {
+			steps = append(steps, step{name, bytes, do})
+		}
+	}
 	u, err := s.ready(ctx, data.Prompt, p.mb*1e6, 0, "", true)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	add("copy of uploads", u.bytes, func() (run, error) { return s.own(ctx, u.fresh(), true, "copy", inBucket+"/"+u.shape.Key()) })
+	add("prepare", u.bytes, func() (run, error) { return s.own(ctx, u.fresh(), true, "prepare", u.shape.Key()) })
+	add("copy of outputs", u.outBytes, func() (run, error) { return s.own(ctx, u.ended(), true, "copy", u.outputs...) })
+	add("collect", u.outBytes, func() (run, error) { return s.own(ctx, u.ended(), true, "collect", u.id, string(u.shape)) })
 	// Peers get a smaller upload: they are compared by throughput, and the
 	// rounds stay short.
 	little, err := s.ready(ctx, data.Prompt, max(p.mb/8, 8)*1e6, 0, "", true)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var shapes []*upload
-	for _, shape := range []data.Shape{data.Native, data.OpenAI, data.Template, data.CSV} {
-		more, err := s.ready(ctx, shape, p.mb*1e6/2, 0, "", true)
+	parts := []string{little.shape.Key()}
+	for i, part := range little.parts {
+		parts = append(parts, fmt.Sprintf("out/staged/%s/src/%d-%d.index,%s", little.id, part.N, part.Attempt, little.outputs[i]))
+	}
+	add("python prepare", little.bytes, func() (run, error) { return s.peer(ctx, little.fresh(), "prepare.py", little.shape.Key()) })
+	add("python collect", little.outBytes, func() (run, error) { return s.peer(ctx, little.ended(), "collect.py", parts...) })
+	add("python prepare, whole", little.bytes, func() (run, error) {
+		return s.peer(ctx, little.fresh(), "prepare.py", little.shape.Key(), "whole")
+	})
+	if p.jobs == "" {
+		echo, err := s.ready(ctx, data.Prompt, p.mb*1e6/2, 0, "output: {echo: true}\n", false)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		shapes = append(shapes, more)
+		add("collect with echo", echo.outBytes, func() (run, error) {
+			return s.own(ctx, echo.ended(), false, "collect", echo.id, string(echo.shape))
+		})
 	}
-	echo, err := s.ready(ctx, data.Prompt, p.mb*1e6/2, 0, "output: {echo: true}\n", false)
+	for _, shape := range []data.Shape{data.Native, data.OpenAI, data.Template, data.CSV} {
+		name := "prepare " + string(shape)
+		if p.jobs != "" && !strings.Contains(p.jobs, name) {
+			continue
+		}
+		more, err := s.drop(ctx, shape, p.mb*1e6/2, 0, "")
+		if err != nil {
+			return nil, err
+		}
+		add(name, more.bytes, func() (run, error) { return s.own(ctx, more.fresh(), true, "prepare", shape.Key()) })
+	}
+	return steps, nil
+}
+
+// ratios runs all jobs, interleaved, and compares them within each round.
+func ratios(ctx context.Context, s *session, p plan, say func(string, ...any)) error {
+	steps, err := s.steps(ctx, p)
 	if err != nil {
 		return err
 	}
 	jobs := map[string]*figures{}
-	var names []string
-	do := func(name string, bytes int64, r run, err error) error {
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		r.Bytes = bytes
-		if jobs[name] == nil {
-			jobs[name] = &figures{name: name}
-			names = append(names, name)
-		}
-		jobs[name].add(r)
-		return nil
-	}
-	pairs := func(u *upload) []string {
-		args := []string{u.shape.Key()}
-		for i, part := range u.parts {
-			args = append(args, fmt.Sprintf("out/staged/%s/src/%d-%d.index,%s", u.id, part.N, part.Attempt, u.outputs[i]))
-		}
-		return args
-	}
 	for range p.rounds {
-		in := inBucket + "/" + u.shape.Key()
-		steps := []func() error{
-			func() error { r, err := s.own(ctx, u.fresh(), true, "copy", in); return do("copy of uploads", u.bytes, r, err) },
-			func() error {
-				r, err := s.own(ctx, u.fresh(), true, "prepare", u.shape.Key())
-				return do("prepare", u.bytes, r, err)
-			},
-			func() error {
-				r, err := s.own(ctx, u.ended(), true, "copy", u.outputs...)
-				return do("copy of outputs", u.outBytes, r, err)
-			},
-			func() error {
-				r, err := s.own(ctx, u.ended(), true, "collect", u.id, string(u.shape))
-				return do("collect", u.outBytes, r, err)
-			},
-			func() error {
-				r, err := s.peer(ctx, little.fresh(), "prepare.py", little.shape.Key())
-				return do("python prepare", little.bytes, r, err)
-			},
-			func() error {
-				r, err := s.peer(ctx, little.ended(), "collect.py", pairs(little)...)
-				return do("python collect", little.outBytes, r, err)
-			},
-			func() error {
-				r, err := s.peer(ctx, little.fresh(), "prepare.py", little.shape.Key(), "whole")
-				return do("python prepare, whole", little.bytes, r, err)
-			},
-			func() error {
-				r, err := s.own(ctx, echo.ended(), false, "collect", echo.id, string(echo.shape))
-				return do("collect with echo", echo.outBytes, r, err)
-			},
-		}
-		for _, other := range shapes {
-			steps = append(steps, func() error {
-				r, err := s.own(ctx, other.fresh(), true, "prepare", other.shape.Key())
-				return do("prepare "+string(other.shape), other.bytes, r, err)
-			})
-		}
 		for _, step := range steps {
-			if err := step(); err != nil {
-				return err
+			r, err := step.run()
+			if err != nil {
+				return fmt.Errorf("%s: %w", step.name, err)
 			}
+			r.Bytes = step.bytes
+			if jobs[step.name] == nil {
+				jobs[step.name] = &figures{name: step.name}
+			}
+			jobs[step.name].add(r)
 		}
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "job\tMB\tMB/s\tspread\tcpu-s/GB\tserver cpu-s/GB\tpeak MB\tforeign cores")
-	for _, name := range names {
-		f := jobs[name]
+	for _, step := range steps {
+		name, f := step.name, jobs[step.name]
 		rate, low, high := f.of(func(r run) float64 { return r.rate() / 1e6 })
 		cpu, _, _ := f.of(func(r run) float64 { return r.CPUSeconds / float64(r.Bytes) * 1e9 })
 		served, _, _ := f.of(func(r run) float64 { return r.Served / float64(r.Bytes) * 1e9 })
@@ -159,6 +152,9 @@ func ratios(ctx context.Context, s *session, p plan, say func(string, ...any)) e
 	}
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	if p.jobs != "" {
+		return nil
 	}
 	ratio := func(name, over, under string, rss bool) {
 		mid, low, high := jobs[over].versus(jobs[under])

@@ -18,7 +18,7 @@ const module = "github.com/bedrock-batch/bedrock-batch/"
 // reported, so that every new room is given its floor.
 var floors = [][]string{
 	// The simulation and the mutants stand above what they put to the test.
-	{"functions/submit", "functions/collect", "cmd/bedrock-batch", "infra", "events", "shared/pipeline/sim", "shared/pipeline/mutants"},
+	{"functions/submit", "functions/collect", "cmd/bedrock-batch", "infra", "events", "shared/pipeline/sim", "shared/pipeline/mutants", "bench"},
 	{"shared/handler"},
 	{"shared/bedrockbatch"},
 	{"shared/aws"},
@@ -27,14 +27,14 @@ var floors = [][]string{
 	{"shared/part", "shared/prompt"},
 	{"shared/workload"},
 	{"shared/dataset", "shared/model"},
-	{"shared/batch", "shared/config"},
+	{"shared/batch", "shared/config", "shared/scan"},
 }
 
 // vendors are modules that only certain rooms may know.
 var vendors = map[string][]string{
-	"github.com/aws/aws-sdk-go-v2":   {"shared/aws", "shared/bedrockbatch"},
+	"github.com/aws/aws-sdk-go-v2":   {"shared/aws", "shared/bedrockbatch", "bench"},
 	"github.com/aws/smithy-go":       {"shared/aws"},
-	"github.com/aws/aws-lambda-go":   {"functions/submit", "functions/collect", "shared/handler", "shared/pipeline/sim"},
+	"github.com/aws/aws-lambda-go":   {"functions/submit", "functions/collect", "shared/handler", "shared/pipeline/sim", "bench"},
 	"github.com/aws/aws-cdk-go":      {"infra"},
 	"github.com/aws/jsii-runtime-go": {"infra"},
 	"github.com/aws/constructs-go":   {"infra"},

@@ -21,7 +21,7 @@ import (
 )
 
 // quick are the packages that need neither CDK nor the local services.
-var quick = existing("./functions/...", "./shared/...", "./cmd/...", "./infra/stage/...", "./infra/assembly/...", "./infra/template/...")
+var quick = existing("./functions/...", "./shared/...", "./cmd/...", "./bench/...", "./infra/stage/...", "./infra/assembly/...", "./infra/template/...")
 
 // stage is a named list of commands; the first that fails ends it.
 type stage struct {
@@ -165,7 +165,7 @@ func existing(folders ...string) []string {
 type gofmt struct{}
 
 func (gofmt) run(ctx context.Context) (counts, error) {
-	out, err := start(ctx, "", append([]string{"gofmt", "-l"}, existing(".ci", "cmd", "functions", "infra", "local", "shared")...)).CombinedOutput()
+	out, err := start(ctx, "", append([]string{"gofmt", "-l"}, existing(".ci", "bench", "cmd", "functions", "infra", "local", "shared")...)).CombinedOutput()
 	if err != nil {
 		return counts{}, fmt.Errorf("gofmt: %w\n%s", err, out)
 	}

@@ -99,7 +99,7 @@ func TestLinesInAnyShapeAreReadForWhatTheyAre(t *testing.T) {
 		{name: "a line that breaks off behind its recordId", out: `{"recordId":"r0000000007","modelOutput":{"output":{"mess`, want: "unreadable_line", retryable: true},
 		{name: "a broken line that ends with its recordId", out: `{"modelOutput":{"output":nope},"recordId":"r0000000007"}`, want: "unreadable_line", retryable: true},
 		{name: "two values on a line", out: `{"recordId":"r0000000007",` + ok + `} {}`, want: "unreadable_line", retryable: true},
-		{name: "bytes that are not UTF-8", out: "{\"recordId\":\"r0000000007\",\"modelOutput\":{\"x\":\"\xff\"}}", want: "missing", retryable: true, unreadable: 1},
+		{name: "bytes that are not UTF-8", out: "{\"recordId\":\"r0000000007\",\"modelOutput\":{\"x\":\"\xff\"}}", want: "unreadable_line", retryable: true, message: "UTF-8"},
 		{name: "a lone surrogate", out: `{"recordId":"r0000000007","modelInput":"\ud800",` + ok + `}`, want: "=fine"},
 		{name: "a name that stands twice", out: `{"recordId":"r0000000007","modelInput":{"a":1,"a":2},` + ok + `}`, want: "=fine"},
 		{name: "a broken line without recordId", out: `{"modelOutput":`, want: "missing", retryable: true, unreadable: 1},

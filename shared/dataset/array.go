@@ -43,12 +43,12 @@ var arrayContexts = map[byte][]byte{inArray: {inArray}, inStream: {inStream}, be
 
 func newArray(r io.Reader, at Position, opt Options) *array {
 	a := &array{
-		window:  newWindow(r, at.Off),
-		at:      at,
-		limit:   opt.maxRow(),
-		state:   atStart,
-		scanner: &tokens{},
-		ids:     newIdentity(opt.IDColumn),
+		window: newWindow(r, at.Off),
+		at:     at,
+		limit:  opt.maxRow(),
+		state:  atStart,
+
+		ids: newIdentity(opt.IDColumn),
 	}
 	if len(at.Context) == 1 {
 		a.state = at.Context[0]

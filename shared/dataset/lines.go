@@ -23,8 +23,8 @@ func newLines(r io.Reader, at Position, opt Options, request func(*Row) *Bad) *l
 		window:  newWindow(r, at.Off),
 		at:      at,
 		limit:   opt.maxRow(),
-		scanner: &tokens{},
-		ids:     newIdentity(opt.IDColumn),
+
+		ids: newIdentity(opt.IDColumn),
 	}
 }
 
@@ -45,15 +45,21 @@ func (l *lines) Next() (*Row, error) {
 		if !found.cut && blank(found.raw) {
 			continue
 		}
-		l.row = Row{
-			Row: l.at.Row, Line: number,
-			Off: found.off, End: found.off + found.size,
-			Raw: found.raw, Cut: found.cut,
-		}
+		row := l.at.Row
 		l.at.Row++
-		l.row.Bad = l.look(found)
-		return &l.row, nil
+		return l.read(found, row, number), nil
 	}
+}
+
+// read makes a row of a line.
+func (l *lines) read(found line, row, number int64) *Row {
+	l.row = Row{
+		Row: row, Line: number,
+		Off: found.off, End: found.off + found.size,
+		Raw: found.raw, Cut: found.cut,
+	}
+	l.row.Bad = l.look(found)
+	return &l.row
 }
 
 // look reads the line's members into the row.

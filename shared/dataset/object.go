@@ -8,24 +8,88 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/scan"
 )
 
-// objects finds the members of JSON objects. It is all that the readers know
-// of how JSON is scanned, so that another scanner can take its place.
-type objects interface {
-	// scan checks that text is one JSON object and nothing else, encoded in
-	// UTF-8 and nested no deeper than MaxDepth, and appends its members to
-	// into. Names may be repeated, and escapes may name half a surrogate
-	// pair. The members refer to text and to memory that the next scan uses
-	// again. Otherwise it says what is wrong.
-	scan(text []byte, into []member) ([]member, *Bad)
+// objects finds the members of JSON objects.
+type objects struct {
+	names []byte // decoded names that were written with escapes
+	slow  tokens
 }
 
-// tokens scans with jsontext.
+// scan checks that text is one JSON object and nothing else, encoded in UTF-8
+// and nested no deeper than MaxDepth, and appends its members to into. Names
+// may be repeated, and escapes may name half a surrogate pair. The members
+// refer to text and to memory that the next scan uses again. Otherwise it says
+// what is wrong.
+func (o *objects) scan(text []byte, into []member) ([]member, *Bad) {
+	n := len(into)
+	o.names = o.names[:0]
+	if into, ok := o.members(text, into); ok {
+		return into, nil
+	}
+	return o.slow.scan(text, into[:n]) // it knows what to say
+}
+
+// members is scan without words.
+func (o *objects) members(text []byte, into []member) ([]member, bool) {
+	i := scan.Space(text, 0)
+	if i == len(text) || text[i] != '{' {
+		return into, false
+	}
+	if i = scan.Space(text, i+1); i < len(text) && text[i] == '}' {
+		return into, scan.Space(text, i+1) == len(text)
+	}
+	for {
+		if i == len(text) || text[i] != '"' {
+			return into, false
+		}
+		end, ok := scan.String(text, i)
+		if !ok {
+			return into, false
+		}
+		m := member{name: unquoted(text[i:end], &o.names)}
+		if i = scan.Space(text, end); i == len(text) || text[i] != ':' {
+			return into, false
+		}
+		i = scan.Space(text, i+1)
+		if end, ok = scan.Value(text, i, MaxDepth-1); !ok {
+			return into, false
+		}
+		m.value.Raw = text[i:end:end]
+		into = append(into, m)
+		if i = scan.Space(text, end); i == len(text) {
+			return into, false
+		}
+		switch text[i] {
+		case ',':
+			i = scan.Space(text, i+1)
+		case '}':
+			return into, scan.Space(text, i+1) == len(text)
+		default:
+			return into, false
+		}
+	}
+}
+
+// unquoted is the text of a quoted name, without a copy where it has no
+// escapes, else in memory.
+func unquoted(quoted []byte, memory *[]byte) []byte {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
+	}
+	from := len(*memory)
+	// An error can only be that of half a surrogate pair, see AppendText.
+	*memory, _ = jsontext.AppendUnquote(*memory, quoted)
+	return (*memory)[from:len(*memory):len(*memory)]
+}
+
+// tokens scans with jsontext: slower, and with words for what is wrong.
 type tokens struct {
 	decoder jsontext.Decoder
 	buffer  bytes.Buffer
-	names   []byte // decoded names that were written with escapes
+	names   []byte
 	bad     Bad
 }
 
@@ -64,7 +128,7 @@ func (t *tokens) scan(text []byte, into []member) ([]member, *Bad) {
 		if err != nil {
 			return into, t.broken(err, text)
 		}
-		m := member{name: t.name(name)}
+		m := member{name: unquoted(name, &t.names)}
 		value, err := d.ReadValue()
 		if err != nil {
 			return into, t.broken(err, text)
@@ -79,17 +143,6 @@ func (t *tokens) scan(text []byte, into []member) ([]member, *Bad) {
 		return into, t.broken(err, text)
 	}
 	return into, nil
-}
-
-// name is the text of a quoted name, without a copy where it has no escapes.
-func (t *tokens) name(quoted []byte) []byte {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1]
-	}
-	from := len(t.names)
-	// An error can only be that of half a surrogate pair, see AppendText.
-	t.names, _ = jsontext.AppendUnquote(t.names, quoted)
-	return t.names[from:len(t.names):len(t.names)]
 }
 
 func (t *tokens) reject(code, reason string) *Bad {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
@@ -144,7 +145,29 @@ func (p *preparing) read(ctx context.Context) error {
 		}
 		defer p.rows.Abort()
 	}
-	rows, err := dataset.New(p.h.Format, source, p.at, dataset.Options{IDColumn: p.w.IDColumn})
+	if err := p.rowsOf(ctx, source, renderer, builder); err != nil {
+		return err
+	}
+	if err := builder.End(); err != nil {
+		return err
+	}
+	if p.rows != nil {
+		if _, err := p.rows.Commit(); err != nil {
+			return fmt.Errorf("stage rows: %w", err)
+		}
+	}
+	return nil
+}
+
+// rowsOf turns the rows of an upload that is one object into items of the
+// builder.
+func (p *preparing) rowsOf(ctx context.Context, source io.Reader, renderer *prompt.Renderer, builder *part.Builder) error {
+	opt := dataset.Options{IDColumn: p.w.IDColumn}
+	from := place{n: part.NoSource, documents: p.h.Documents}
+	if batches, ok := dataset.NewBatches(p.h.Format, source, p.at, opt); ok && !from.documents {
+		return p.stream(ctx, batches, p.h.Format, builder, from)
+	}
+	rows, err := dataset.New(p.h.Format, source, p.at, opt)
 	if err != nil {
 		return refusal(err.Error())
 	}
@@ -159,18 +182,7 @@ func (p *preparing) read(ctx context.Context) error {
 	if err != nil {
 		return refusal(err.Error())
 	}
-	if err := p.copy(ctx, rows, renderer, builder, place{n: part.NoSource, documents: p.h.Documents}); err != nil {
-		return err
-	}
-	if err := builder.End(); err != nil {
-		return err
-	}
-	if p.rows != nil {
-		if _, err := p.rows.Commit(); err != nil {
-			return fmt.Errorf("stage rows: %w", err)
-		}
-	}
-	return nil
+	return p.copy(ctx, rows, renderer, builder, from)
 }
 
 // place is where in a submission an object's rows stand: its key and number in
@@ -208,16 +220,10 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 			return nil
 		}
 		if err != nil {
-			if errors.Is(err, dataset.ErrHeader) && from.n != part.NoSource {
-				return err
-			}
-			if errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrTooLarge) || errors.Is(err, dataset.ErrCorrupt) {
-				return refusal(err.Error())
-			}
-			return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+			return p.readError(err, from)
 		}
 		if row.Row += from.base; row.Row > maxRows {
-			return refusal(fmt.Sprintf("the file has more than %d rows", int64(maxRows)))
+			return tooManyRows
 		}
 		next, err := from.tell(rows.Position())
 		if err != nil {
@@ -227,22 +233,19 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		at = item.Next
 		bad := row.Bad
 		if bad == nil {
-			record = appendRecordID(record[:0], row.Row)
-			before := len(record)
 			if from.documents {
+				record = appendRecordID(record[:0], row.Row)
 				record, bad, err = p.appendDocument(ctx, record, row, renderer)
 				if err != nil {
 					return err
 				}
+				record = append(record, '}', '\n')
 			} else {
-				record, bad = renderer.Append(record, row)
+				record, bad = appendRecord(record[:0], row, renderer)
 				p.asked = max(p.asked, renderer.MaxTokens())
 			}
-			if bad == nil {
-				record = append(record, '}', '\n')
-				if len(record)-before > dataset.MaxRow {
-					bad = &dataset.Bad{Code: dataset.CodeRowTooLarge, Reason: fmt.Sprintf("the rendered record has more than %d bytes", dataset.MaxRow)}
-				}
+			if bad == nil && len(record) > dataset.MaxRow+recordFrame {
+				bad = tooLongRecord
 			}
 		}
 		if bad != nil {
@@ -279,10 +282,16 @@ func (p *preparing) keep(item *part.Item, raw []byte) error {
 // appendRecordID begins a record's line: our own id, so that order and join
 // are arithmetic.
 func appendRecordID(dst []byte, row int64) []byte {
-	dst = append(dst, `{"recordId":"`...)
-	dst = append(dst, recordID(row)...)
+	dst = append(dst, `{"recordId":"r`...)
+	for unit := int64(maxRows) / 10; unit > 0 && row <= unit; unit /= 10 {
+		dst = append(dst, '0')
+	}
+	dst = strconv.AppendInt(dst, row, 10)
 	return append(dst, `","modelInput":`...)
 }
+
+// recordFrame is what stands around the modelInput of a record.
+const recordFrame = len(`{"recordId":"r0000000000","modelInput":}` + "\n")
 
 func recordID(row int64) string { return fmt.Sprintf("r%010d", row) }
 

@@ -1,8 +1,7 @@
 // Package cursor walks one JSON text, member by member, without building
 // values.
 //
-// It is the one place through which output lines and answers are read, so that
-// the reader beneath it can be replaced by a faster one. It is strict: exactly
+// It is the one place through which output lines and answers are read. It is strict: exactly
 // one JSON value, valid UTF-8, no raw control characters; repeated names and
 // lone surrogate escapes are let through, since they cost nobody a row.
 package cursor
@@ -10,16 +9,28 @@ package cursor
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/scan"
 )
 
 var (
-	errUTF8  = errors.New("not valid UTF-8")
 	errRest  = errors.New("more than one JSON value")
 	errEmpty = errors.New("no JSON value")
+)
+
+// place is what may stand where the cursor is.
+type place uint8
+
+const (
+	value  place = iota // a value
+	first               // the first value or member of what was entered, or its end
+	behind              // a comma and another, or the end
 )
 
 // Cursor stands before a value of a JSON text. The first error sticks: from
@@ -28,26 +39,18 @@ var (
 // an empty text.
 type Cursor struct {
 	text []byte
-	dec  *jsontext.Decoder
-	buf  bytes.Buffer
-	err  error
+	// at is how far the text has been read, comma and colon included.
+	at int
+	// end is where what was last read ends.
+	end   int
+	place place
+	depth int // of what was entered
+	err   error
 }
 
 // Reset puts the cursor before the value in text, which must not change while
 // the cursor or anything it returned is in use.
-func (c *Cursor) Reset(text []byte) {
-	c.text, c.err = text, nil
-	c.buf = *bytes.NewBuffer(text)
-	if c.dec == nil {
-		c.dec = jsontext.NewDecoder(&c.buf, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	} else {
-		c.dec.Reset(&c.buf, c.dec.Options())
-	}
-	// AllowInvalidUTF8 is there for lone surrogate escapes only.
-	if !utf8.Valid(text) {
-		c.err = errUTF8
-	}
-}
+func (c *Cursor) Reset(text []byte) { *c = Cursor{text: text} }
 
 // Err is the first error met.
 func (c *Cursor) Err() error { return c.err }
@@ -58,18 +61,49 @@ func (c *Cursor) fail(err error) {
 	}
 }
 
+// broken fails for what stands at i.
+func (c *Cursor) broken(i int) {
+	switch {
+	case c.err != nil:
+	case i >= len(c.text) && scan.Space(c.text, 0) == len(c.text):
+		c.err = errEmpty
+	case i >= len(c.text):
+		c.err = io.ErrUnexpectedEOF
+	case !utf8.Valid(c.text):
+		c.err = errors.New("not valid UTF-8")
+	default:
+		c.err = fmt.Errorf("broken JSON at byte %d", i+1)
+	}
+}
+
+// next passes white space and the comma before the next value, and reports
+// what stands there; 0 at the end of what was entered, or of the text.
+func (c *Cursor) next() byte {
+	if c.err != nil {
+		return 0
+	}
+	i := scan.Space(c.text, c.at)
+	if i < len(c.text) && c.place == behind && c.depth > 0 && c.text[i] == ',' {
+		i = scan.Space(c.text, i+1)
+		c.place = value
+	}
+	c.at = i
+	if i >= len(c.text) {
+		return 0
+	}
+	return c.text[i]
+}
+
 // Kind is the kind of the value the cursor stands before: one of { [ " 0 t f
 // and n, or 0 if there is none, as at the end of an object.
 func (c *Cursor) Kind() byte {
-	if c.err != nil || c.dec == nil {
-		return 0
+	switch b := c.next(); b {
+	case '{', '[', '"', 't', 'f', 'n':
+		return b
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return '0'
 	}
-	switch k := c.dec.PeekKind(); k {
-	case '}', ']':
-		return 0
-	default:
-		return byte(k)
-	}
+	return 0
 }
 
 // EnterObject enters the object at the cursor. Any other value is skipped, and
@@ -81,14 +115,29 @@ func (c *Cursor) EnterObject() bool { return c.enter('{') }
 func (c *Cursor) EnterArray() bool { return c.enter('[') }
 
 func (c *Cursor) enter(kind byte) bool {
-	if c.Kind() != kind {
+	if c.next() != kind {
 		c.Skip()
 		return false
 	}
-	if _, err := c.dec.ReadToken(); err != nil {
-		c.fail(err)
+	if c.place == behind || c.depth == scan.MaxDepth {
+		c.broken(c.at)
 		return false
 	}
+	c.at++
+	c.depth++
+	c.end, c.place = c.at, first
+	return true
+}
+
+// leave leaves what was entered if its closing bracket is next.
+func (c *Cursor) leave(closing byte) bool {
+	// A comma cannot stand before the bracket, nor can a name.
+	if c.next() != closing || c.depth == 0 || c.place == value {
+		return false
+	}
+	c.at++
+	c.depth--
+	c.end, c.place = c.at, behind
 	return true
 }
 
@@ -96,22 +145,27 @@ func (c *Cursor) enter(kind byte) bool {
 // stands before its value. At the object's end it leaves the object and
 // reports false.
 func (c *Cursor) Member() (name []byte, ok bool) {
-	if !c.next('}') {
+	if c.err != nil || c.leave('}') {
 		return nil, false
 	}
-	raw, err := c.dec.ReadValue()
-	if err != nil {
-		c.fail(err)
+	raw := c.Raw()
+	if c.err != nil {
 		return nil, false
 	}
-	if len(raw) < 2 || raw[0] != '"' {
+	if raw[0] != '"' {
 		c.fail(errors.New("a member's name is no string"))
 		return nil, false
 	}
+	i := scan.Space(c.text, c.at)
+	if i >= len(c.text) || c.text[i] != ':' {
+		c.broken(i)
+		return nil, false
+	}
+	c.at, c.place = i+1, value
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1], true
 	}
-	name, err = jsontext.AppendUnquote(nil, raw)
+	name, err := jsontext.AppendUnquote(nil, raw)
 	if name == nil {
 		c.fail(err)
 		return nil, false
@@ -121,38 +175,34 @@ func (c *Cursor) Member() (name []byte, ok bool) {
 
 // Element stands before the next element of the array that was entered. At the
 // array's end it leaves the array and reports false.
-func (c *Cursor) Element() bool { return c.next(']') }
-
-// next reports whether another name or element follows, and passes the closing
-// bracket if not.
-func (c *Cursor) next(closing jsontext.Kind) bool {
-	if c.err != nil || c.dec == nil {
+func (c *Cursor) Element() bool {
+	if c.err != nil || c.leave(']') {
 		return false
 	}
-	if c.dec.PeekKind() != closing {
-		return true
+	if c.next() == 0 && c.depth > 0 {
+		c.broken(c.at)
 	}
-	if _, err := c.dec.ReadToken(); err != nil {
-		c.fail(err)
-	}
-	return false
+	return c.err == nil && c.depth > 0
 }
 
 // Raw reads the value whole and returns its bytes as they are written.
 func (c *Cursor) Raw() []byte {
+	c.next()
 	if c.err != nil {
 		return nil
 	}
-	if c.dec == nil {
-		c.fail(errEmpty)
+	from := c.at
+	if c.place == behind {
+		c.broken(from)
 		return nil
 	}
-	raw, err := c.dec.ReadValue()
-	if err != nil {
-		c.fail(err)
+	end, ok := scan.Value(c.text, from, scan.MaxDepth-c.depth)
+	if !ok {
+		c.broken(end)
 		return nil
 	}
-	return raw
+	c.at, c.end, c.place = end, end, behind
+	return c.text[from:end]
 }
 
 // Skip passes over the value.
@@ -161,12 +211,8 @@ func (c *Cursor) Skip() { c.Raw() }
 // String reads a string and returns what stands between its quotes, escapes as
 // they are. Any other value is skipped, and false reported.
 func (c *Cursor) String() (quoted []byte, ok bool) {
-	if c.Kind() != '"' {
-		c.Skip()
-		return nil, false
-	}
 	raw := c.Raw()
-	if len(raw) < 2 {
+	if len(raw) < 2 || raw[0] != '"' {
 		return nil, false
 	}
 	return raw[1 : len(raw)-1], true
@@ -175,12 +221,9 @@ func (c *Cursor) String() (quoted []byte, ok bool) {
 // Int reads a number that is a whole one of 64 bits and not negative. Any other
 // value is skipped, and false reported.
 func (c *Cursor) Int() (n int64, ok bool) {
-	if c.Kind() != '0' {
-		c.Skip()
-		return 0, false
-	}
+	number := c.Kind() == '0'
 	raw := c.Raw()
-	if len(raw) > 18 {
+	if !number || len(raw) > 18 {
 		return 0, false
 	}
 	for _, b := range raw {
@@ -199,50 +242,27 @@ func (c *Cursor) Int() (n int64, ok bool) {
 
 // Mark is the place where the value at the cursor begins, for Since.
 func (c *Cursor) Mark() int {
-	if c.dec == nil {
-		return 0
-	}
-	i := int(c.dec.InputOffset())
-	for i < len(c.text) {
-		switch c.text[i] {
-		case ' ', '\t', '\r', '\n', ':', ',':
-			i++
-		default:
-			return i
-		}
-	}
-	return i
+	c.next()
+	return c.at
 }
 
 // Since is the text from mark to the end of what was last read: the value that
 // stood at the mark, once it has been read whole.
 func (c *Cursor) Since(mark int) []byte {
-	if c.err != nil || c.dec == nil {
+	if c.err != nil || mark >= c.end {
 		return nil
 	}
-	end := int(c.dec.InputOffset())
-	if mark > end {
-		return nil
-	}
-	return c.text[mark:end]
+	return c.text[mark:c.end]
 }
 
 // End checks that nothing follows the value that was read.
 func (c *Cursor) End() {
-	if c.err != nil {
-		return
-	}
-	if c.dec == nil {
+	switch {
+	case c.err != nil:
+	case c.end == 0:
 		c.fail(errEmpty)
-		return
-	}
-	for _, b := range c.text[c.dec.InputOffset():] {
-		switch b {
-		case ' ', '\t', '\r', '\n':
-		default:
-			c.fail(errRest)
-			return
-		}
+	case scan.Space(c.text, c.end) < len(c.text):
+		c.fail(errRest)
 	}
 }
 
