@@ -54,10 +54,13 @@ func plan(which string) []stage {
 		}},
 		{"local", "the local services", []step{
 			command{dir: "local", args: []string{"go", "vet", "./..."}},
-			test{dir: "local", args: []string{"./..."}, without: "/e2e"},
+			test{dir: "local", args: []string{"./..."}, without: []string{"/e2e", "/walkthrough"}},
 		}},
 		{"e2e", "the functions' binaries on the local services, wired by the golden template", []step{
 			test{dir: "local", args: []string{"./..."}, only: "/e2e"},
+		}},
+		{"docs", "what the documents say to type, typed in a fresh copy", []step{
+			test{dir: "local", args: []string{"./..."}, only: "/walkthrough"},
 		}},
 		{"demo", "what the README promises", []step{command{args: []string{"make", "--silent", "demo"}, last: true}}},
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +30,8 @@ type test struct {
 	dir  string
 	args []string
 	// only and without narrow the packages by a part of their path.
-	only, without string
+	only    string
+	without []string
 }
 
 // event is a line of go test -json.
@@ -49,7 +51,7 @@ func (t test) run(ctx context.Context) (counts, error) {
 	if len(packages) == 0 {
 		return counts{}, fmt.Errorf("no package matches %s", strings.Join(t.args, " "))
 	}
-	cmd := start(ctx, t.dir, append([]string{"go", "test", "-json"}, packages...))
+	cmd := start(ctx, t.dir, append([]string{"go", "test", "-json", "-timeout=40m"}, packages...))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return counts{}, err
@@ -66,7 +68,7 @@ func (t test) run(ctx context.Context) (counts, error) {
 }
 
 func (t test) packages(ctx context.Context) ([]string, error) {
-	if t.only == "" && t.without == "" {
+	if t.only == "" && t.without == nil {
 		return t.args, nil
 	}
 	out, err := start(ctx, t.dir, append([]string{"go", "list"}, t.args...)).Output()
@@ -75,7 +77,8 @@ func (t test) packages(ctx context.Context) ([]string, error) {
 	}
 	var packages []string
 	for p := range strings.FieldsSeq(string(out)) {
-		if strings.Contains(p, t.only) && (t.without == "" || !strings.Contains(p, t.without)) {
+		left := func(part string) bool { return strings.Contains(p, part) }
+		if strings.Contains(p, t.only) && !slices.ContainsFunc(t.without, left) {
 			packages = append(packages, p)
 		}
 	}

@@ -82,7 +82,7 @@ func askCLI(t *testing.T, environment []string) {
 				args = append(args, expand(word))
 			}
 			cmd := exec.CommandContext(t.Context(), "aws", args...)
-			cmd.Env = append(environment, "AWS_DEFAULT_REGION="+variables["AWS_REGION"], "AWS_PAGER=")
+			cmd.Env = append(environment, "AWS_PAGER=")
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), expand(c.want)) {
 				t.Fatalf("aws %s: %v, want %s in\n%s", strings.Join(args, " "), err, expand(c.want), out)

@@ -17,7 +17,8 @@ import (
 // environment is what a shell needs to use the services as the user.
 func environment(endpoint string, user *access.Principal, outputs map[string]string) string {
 	vars := map[string]string{
-		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": access.Region,
+		// Version 1 of the AWS CLI and boto3 ask for the second name alone.
+		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": access.Region, "AWS_DEFAULT_REGION": access.Region,
 		"AWS_ACCESS_KEY_ID": user.AccessKeyID, "AWS_SECRET_ACCESS_KEY": user.Secret,
 		"AWS_EC2_METADATA_DISABLED": "true",
 	}
