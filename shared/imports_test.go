@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"shared/aws"},
 	{"shared/pipeline"},
 	{"shared/answer"},
-	{"shared/part", "shared/prompt"},
+	{"shared/part", "shared/prompt", "shared/request"},
 	{"shared/workload"},
 	{"shared/dataset", "shared/model"},
 	{"shared/batch", "shared/config", "shared/scan"},

@@ -74,7 +74,7 @@ func (a *app) submission(s *pipeline.Submission) {
 		})
 		return
 	}
-	fmt.Fprintf(a.out, "%s\t%s\t%d rows\t%s\t%s\n", s.ID, s.State, s.Rows.Total, s.CreatedAt.UTC().Format(time.RFC3339), s.Upload.Key)
+	fmt.Fprintf(a.out, "%s\t%s\t%d rows\t%s\t%s\n", s.ID, s.State, s.Rows.Total, s.CreatedAt.UTC().Format(time.RFC3339), s.Label())
 }
 
 func (a *app) statusVerb() *cobra.Command {
@@ -120,7 +120,7 @@ func (a *app) tell(ctx context.Context, p *deployed.Pipeline) func(*pipeline.Sub
 		if err != nil {
 			why = string(s.State)
 		}
-		if text := s.Upload.Key + ": " + why; last[s.ID] != text {
+		if text := s.Label() + ": " + why; last[s.ID] != text {
 			last[s.ID] = text
 			if a.tty && !s.State.Terminal() {
 				fmt.Fprintf(a.talk, "\r\x1b[K%s", text)
@@ -158,7 +158,7 @@ func (a *app) notice(ctx context.Context, p *deployed.Pipeline, s *pipeline.Subm
 	if a.json {
 		a.object("notice", n)
 	}
-	a.say("%s: %s: %d rows: %d answered, %d failed, %d set aside, %d missing; %d input + %d output tokens%s", n.Upload.Key, n.Status,
+	a.say("%s: %s: %d rows: %d answered, %d failed, %d set aside, %d missing; %d input + %d output tokens%s", n.Label(), n.Status,
 		n.Rows.Total, n.Rows.Answered, n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing, n.Tokens.Input, n.Tokens.Output, dollars(n.EstimatedCostUSD))
 	for _, e := range n.Errors {
 		a.say("  %d x %s: %s", e.Count, e.Code, e.Message)
@@ -170,7 +170,7 @@ func (a *app) notice(ctx context.Context, p *deployed.Pipeline, s *pipeline.Subm
 	if text == "" {
 		text = fmt.Sprintf("%d of %d rows have no answer", n.Rows.Total-n.Rows.Answered, n.Rows.Total)
 	}
-	return &ended{n.Status, fmt.Errorf("%s: %s: %s", n.Upload.Key, n.Status, text)}
+	return &ended{n.Status, fmt.Errorf("%s: %s: %s", n.Label(), n.Status, text)}
 }
 
 // files prints the names of files, one a line.
@@ -236,7 +236,7 @@ that begin with _) first, the others in parallel. A folder keeps its name.`,
 			if out == "" {
 				continue
 			}
-			names, err := p.Download(ctx, s, filepath.Join(out, filepath.FromSlash(s.Upload.Key)))
+			names, err := p.Download(ctx, s, filepath.Join(out, filepath.FromSlash(pipeline.Place(s))))
 			if err != nil {
 				return err
 			}

@@ -1,10 +1,21 @@
 package main_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch/deployed"
+	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
+	"github.com/bedrock-batch/bedrock-batch/shared/request"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
 func folder(t *testing.T, files map[string]string) string {
@@ -162,5 +173,42 @@ func TestRetryDropsWhatFailedAgain(t *testing.T) {
 	stdout, stderr, code := call(t, "retry", filepath.Base(dir)+"/a.jsonl", "--wait")
 	if code != 6 || !strings.Contains(stdout, "/"+filepath.Base(dir)+"/retry-") || !strings.Contains(stderr, "1 rows: 0 answered, 1 failed") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+func TestAProgramSendsARequestAndWaits(t *testing.T) {
+	out, err := deployed.Find(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := deployed.Open(t.Context(), out, bedrockbatch.Delay{First: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := request.Request{
+		Prompts:  []jsontext.Value{jsontext.Value(`{"id":"a","prompt":"Why?"}`), jsontext.Value(`{"id":"b","prompt":"How?"}`)},
+		Settings: workload.Workload{Model: model},
+	}
+	id, err := p.Request(t.Context(), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.WaitRequest(t.Context(), id, nil)
+	if err != nil || s.State != pipeline.Done || s.Rows.Answered != 2 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if files, err := p.Download(t.Context(), s, t.TempDir()); err != nil || len(files) != 2 {
+		t.Errorf("%q, %v", files, err)
+	}
+	if _, err := p.Retry(t.Context(), s); !errors.Is(err, batch.ErrInvalid) {
+		t.Errorf("retry: %v", err)
+	}
+	asked.Prompts = nil
+	if _, err := p.Request(t.Context(), asked); !errors.Is(err, batch.ErrInvalid) {
+		t.Errorf("a request for nothing: %v", err)
+	}
+	stdout, stderr, code := call(t, "status", "requests/"+s.Request)
+	if code != 0 || !strings.Contains(stdout, "request "+s.Request) {
+		t.Errorf("status: exit code %d\n%s%s", code, stdout, stderr)
 	}
 }

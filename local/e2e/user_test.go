@@ -139,6 +139,7 @@ func (u *user) receive(ctx context.Context, queue string) ([]notice, error) {
 // notice is the message that tells how a submission ended.
 type notice struct {
 	NoticeID, Status, Reason, Submission, Workload, ModelID string
+	Request                                                 string
 	Upload                                                  struct{ Bucket, Key, VersionID string }
 	Rows                                                    struct{ Total, Answered, Failed, SetAside, Missing int64 }
 	Tokens                                                  struct{ Input, Output int64 }

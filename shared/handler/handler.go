@@ -8,6 +8,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,8 @@ var errJunk = errors.New("not a message of this pipeline")
 type queue struct {
 	log    *slog.Logger
 	resend pipeline.Queue
+	// requests says that applications' requests come here.
+	requests bool
 	// route calls the pipeline for one message.
 	route func(ctx context.Context, in pipeline.Invocation, m message) error
 	now   func() time.Time
@@ -43,7 +46,7 @@ func (q *queue) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEv
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	for i, record := range event.Records {
 		in := pipeline.Invocation{ID: fmt.Sprintf("%s.%d", requestID(ctx), i), Deadline: deadline(ctx, q.now())}
-		if err := q.message(ctx, in, []byte(record.Body), 0); err != nil {
+		if err := q.message(ctx, in, []byte(record.Body), record.MessageId, "", 0); err != nil {
 			attrs := []any{"message", record.MessageId, "error", err}
 			if errors.Is(err, errJunk) {
 				attrs = append(attrs, "bytes", len(record.Body), "members", members([]byte(record.Body)))
@@ -56,8 +59,9 @@ func (q *queue) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEv
 }
 
 // message handles one message body. Each object of an S3 notification is
-// answered for itself.
-func (q *queue) message(ctx context.Context, in pipeline.Invocation, body []byte, tries int) error {
+// answered for itself. stamp is the id of the message in which a request that
+// gives itself none came first; empty if that is this one.
+func (q *queue) message(ctx context.Context, in pipeline.Invocation, body []byte, messageID, stamp string, tries int) error {
 	m, err := parse(body)
 	if err != nil {
 		return err
@@ -66,7 +70,12 @@ func (q *queue) message(ctx context.Context, in pipeline.Invocation, body []byte
 		if tries > 0 {
 			return fmt.Errorf("a message put off is itself a message put off: %w", errJunk)
 		}
-		return q.message(ctx, in, m.own.Message, m.own.Tries)
+		return q.message(ctx, in, m.own.Message, messageID, cmp.Or(m.own.MessageID, messageID), m.own.Tries)
+	}
+	if m.kind == kindRequest && m.name == "" {
+		if m.name = stamp; stamp == "" && q.requests {
+			return q.stamp(ctx, body, messageID)
+		}
 	}
 	var errs []error
 	for n, one := range m.split() {
@@ -85,11 +94,25 @@ func (q *queue) message(ctx context.Context, in pipeline.Invocation, body []byte
 		}
 		q.log.WarnContext(ctx, "message put off", "kind", one.kind, "tries", tries+1, "error", err)
 		again := pipeline.Message{Do: pipeline.DoAgain, Tries: tries + 1, Message: one.body}
+		if one.kind == kindRequest {
+			again.MessageID = one.name // its copy has another id
+		}
 		if err := q.resend.Send(ctx, again.Encode(), wait(tries)); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// stamp sends a request that gives itself no id again, with that of its message
+// beside it. A dead letter that is put back is a new message to the queue, with
+// an id of its own: it must not become a second submission.
+func (q *queue) stamp(ctx context.Context, body []byte, messageID string) error {
+	again := pipeline.Message{Do: pipeline.DoAgain, MessageID: messageID, Message: body}
+	if err := q.resend.Send(ctx, again.Encode(), 0); err != nil {
+		return fmt.Errorf("name a request by its message: %w", err)
+	}
+	return nil
 }
 
 // wait doubles from 5 seconds to 15 minutes.

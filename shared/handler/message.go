@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
+	"github.com/bedrock-batch/bedrock-batch/shared/request"
 )
 
 // kind is what a message is about.
@@ -16,6 +17,7 @@ const (
 	kindTest        kind = "s3 test"   // S3 says that it can reach the queue
 	kindStateChange kind = "job state" // Bedrock's event
 	kindOwn         kind = "own"       // the pipeline's own
+	kindRequest     kind = "request"   // an application's
 )
 
 // message is one queue message, told apart.
@@ -26,6 +28,7 @@ type message struct {
 	records []json.RawMessage // beside uploads: each one's own notification
 	event   stateChange
 	own     pipeline.Message
+	name    string // of a request: its own id, or that of the queue's message
 }
 
 // stateChange is Bedrock's event. Its times are not RFC 3339 and are not
@@ -66,6 +69,7 @@ func parse(body []byte) (message, error) {
 	var head struct {
 		Own        *int              `json:"bedrock-batch"`
 		Records    []json.RawMessage `json:"Records"`
+		Do         json.RawMessage   `json:"do"`
 		Event      string            `json:"Event"`
 		DetailType string            `json:"detail-type"`
 	}
@@ -77,6 +81,12 @@ func parse(body []byte) (message, error) {
 		m.kind = kindOwn
 		if *head.Own != 1 {
 			return m, fmt.Errorf("its version is %d, 1 is known: %w", *head.Own, pipeline.ErrNewer)
+		}
+		if string(head.Do) == `"`+pipeline.DoRequest+`"` {
+			// What else is in it is not ours to judge here: whoever sent it
+			// is told by a notice.
+			m.kind, m.name, m.own.Do = kindRequest, request.ID(body), pipeline.DoRequest
+			break
 		}
 		if err := json.Unmarshal(body, &m.own); err != nil {
 			return m, fmt.Errorf("a message of the pipeline with members of another type: %w", errJunk)

@@ -61,7 +61,7 @@ func TestEveryPayloadIsUnderstood(t *testing.T) {
 		"stop.json":                                {kind: kindOwn, do: pipeline.DoStop},
 		"tick.json":                                {kind: kindOwn, do: pipeline.DoTick},
 		"tick-jobs.json":                           {kind: kindOwn, do: pipeline.DoTick},
-		"request.json":                             {kind: kindOwn, do: "request"},
+		"request.json":                             {kind: kindRequest, do: pipeline.DoRequest},
 		"junk.json":                                {junk: true},
 		"junk-text.json":                           {junk: true},
 	}
@@ -141,7 +141,7 @@ func TestWhatIsPutOffIsHandledAgainWithLongerDelays(t *testing.T) {
 	}}
 	body := []byte(payload(t, "s3-put.json").Records[0].Body)
 	for range 3 {
-		if err := q.message(context.Background(), pipeline.Invocation{}, body, 0); err != nil {
+		if err := q.message(context.Background(), pipeline.Invocation{}, body, "m", "", 0); err != nil {
 			t.Fatal(err)
 		}
 		body = r.bodies[len(r.bodies)-1]

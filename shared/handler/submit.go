@@ -15,7 +15,7 @@ type Submit struct{ queue }
 // NewSubmit handles messages with s; what has to wait is sent to uploads
 // again. now is the clock of the invocations' deadlines.
 func NewSubmit(s *pipeline.Submit, bucket string, uploads pipeline.Queue, log *slog.Logger, now func() time.Time) *Submit {
-	h := &Submit{queue{log: log, resend: uploads, now: now}}
+	h := &Submit{queue{log: log, resend: uploads, now: now, requests: true}}
 	h.route = func(ctx context.Context, in pipeline.Invocation, m message) error {
 		switch m.kind {
 		case kindTest:
@@ -26,6 +26,8 @@ func NewSubmit(s *pipeline.Submit, bucket string, uploads pipeline.Queue, log *s
 				return fmt.Errorf("an object of bucket %s, this deployment's is %s: %w", u.Bucket, bucket, errJunk)
 			}
 			return s.Uploaded(ctx, in, u)
+		case kindRequest:
+			return s.Requested(ctx, in, m.name, bucket, m.body)
 		case kindStateChange:
 			return s.SlotFree(ctx, in, m.event.Detail.ModelID)
 		}

@@ -48,13 +48,19 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 			return noDelay, err
 		}
 	}
+	var own workload.Workload // a request's
+	if h.Kind == KindRequest {
+		if own, err = r.unpack(ctx, h); err != nil || h.Ending != nil {
+			return noDelay, err
+		}
+	}
 	// What is run is looked at: the upload itself, or the first object of a
 	// folder's round.
 	first, err := r.first(ctx, h.Submission)
 	if err != nil {
 		return noDelay, err
 	}
-	w, found, err := workload.Load(ctx, r.getSettings, first.Key, r.base)
+	w, found, err := r.found(ctx, h.Submission, first.Key, own)
 	if batch.Passing(err) || errors.Is(err, batch.ErrAccess) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return noDelay, err
 	}
@@ -68,6 +74,9 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		}
 	}
 	if w.Model = prompt.ModelFor(w, seen.model); w.Model == "" {
+		if h.Inline {
+			return noDelay, h.reject(ctx, "no model: neither the request's workload nor the deployment's default names one")
+		}
 		if h.Looks >= maxLooks {
 			return noDelay, h.reject(ctx, "no model: neither a %s at or above %q nor the deployment's default names one; put the settings first, then the upload again", workload.FileName, h.Upload.Key)
 		}
@@ -77,6 +86,9 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if w.Name == "" {
 		if w.Name = path.Base("/" + found.Folder); w.Name == "/" || w.Name == "." {
 			w.Name = "default"
+		}
+		if h.Inline {
+			w.Name = "request"
 		}
 	}
 	// Who filters notices by workload gets to know of a rejection too.
@@ -104,14 +116,14 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 			quotaKey = base.QuotaKey() // a profile shares its model's slots
 		}
 	}
-	if h.Upload.Size == 0 && h.Kind == "upload" {
+	if h.Upload.Size == 0 && h.Kind != "folder" {
 		return noDelay, reject("the file is empty")
 	}
-	var own int64
+	var most int64
 	if w.Limits != nil && w.Limits.MaxBytes != nil {
-		own = *w.Limits.MaxBytes
+		most = *w.Limits.MaxBytes
 	}
-	if limit := lower(own, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
+	if limit := lower(most, r.settings.Caps.MaxBytes); limit > 0 && h.Upload.Size > limit {
 		return noDelay, reject("the file has %d bytes, the limit is %d", h.Upload.Size, limit)
 	}
 	if seen.why != nil {
@@ -161,8 +173,20 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	})
 }
 
+// found merges the settings that hold for a key, and over them a request's own.
+func (r *submitRun) found(ctx context.Context, s *Submission, key string, own workload.Workload) (workload.Workload, workload.Found, error) {
+	if s.Inline {
+		return workload.Merge(r.base, own), workload.Found{}, nil
+	}
+	w, found, err := workload.Load(ctx, r.getSettings, key, r.base)
+	return workload.Merge(w, own), found, err
+}
+
 // first is the object by which a submission's settings are found.
 func (r *submitRun) first(ctx context.Context, s *Submission) (Upload, error) {
+	if s.Inline {
+		return Upload{Key: promptsName, Size: s.Upload.Size}, nil
+	}
 	if s.Kind != "folder" {
 		return s.Upload, nil
 	}
@@ -247,7 +271,7 @@ func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Wor
 	if s.Kind == "folder" {
 		return r.telling(ctx, s, w)
 	}
-	head, err := r.head(ctx, first)
+	head, err := r.headOfRows(ctx, s)
 	if errors.Is(err, batch.ErrNotFound) {
 		seen.why, err = errors.New("the file was deleted before it could be read"), nil
 	} else if err != nil {
@@ -258,7 +282,7 @@ func (r *submitRun) recognise(ctx context.Context, s *Submission, w workload.Wor
 	if seen.why == nil {
 		seen.model = firstModel(head, seen.format, seen.compression)
 	}
-	seen.documents = seen.compression == dataset.Plain && namesDocuments(head, seen.format)
+	seen.documents = !s.Inline && seen.compression == dataset.Plain && namesDocuments(head, seen.format)
 	return seen, nil
 }
 
@@ -310,13 +334,17 @@ func (r *submitRun) superseded(ctx context.Context, h *hold) (bool, error) {
 
 func (r *run) head(ctx context.Context, u Upload) ([]byte, error) {
 	body, err := r.input.Open(ctx, u.Key, version(u), 0, min(u.Size, dataset.HeadSize))
+	return readHead(body, err, u.Key)
+}
+
+func readHead(body io.ReadCloser, err error, what string) ([]byte, error) {
 	if err != nil {
-		return nil, fmt.Errorf("read upload %s: %w", u.Key, err)
+		return nil, fmt.Errorf("read upload %s: %w", what, err)
 	}
 	defer body.Close()
 	head, err := io.ReadAll(body)
 	if err != nil {
-		return nil, fmt.Errorf("read upload %s: %w", u.Key, err)
+		return nil, fmt.Errorf("read upload %s: %w", what, err)
 	}
 	return head, nil
 }

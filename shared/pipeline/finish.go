@@ -354,7 +354,7 @@ type latest struct {
 // point lets latest.json point to this submission unless a younger one has
 // finished already.
 func (r *collectRun) point(ctx context.Context, s *Submission, n Notice) error {
-	key := resultsPrefix(s.Upload.Key) + "latest.json"
+	key := resultsPrefix(s.place()) + "latest.json"
 	fresh := latest{
 		Submission: s.ID, Status: n.Status, Results: n.Results.Results, Summary: n.Results.Summary,
 		Version: s.Upload.VersionID, CreatedAt: s.CreatedAt, FinishedAt: n.FinishedAt,

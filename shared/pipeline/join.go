@@ -12,7 +12,6 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/shared/answer"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
-	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 	"github.com/bedrock-batch/bedrock-batch/shared/part"
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
@@ -30,7 +29,7 @@ type wanted struct {
 func (w wanted) any() bool { return w.echo || w.csv || w.dialect != nil }
 
 func wants(w workload.Workload, s *Submission) wanted {
-	table := s.Kind == "upload" && (s.Format == dataset.CSV || s.Format == dataset.TSV)
+	table := isTable(s)
 	csv := w.CSV()
 	if w.Output == nil || w.Output.CSV == nil {
 		csv = table // a table in, a table out, unless it is not wanted

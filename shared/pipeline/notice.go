@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -27,24 +29,36 @@ const NoticeVersion = 1
 
 // Notice is the one message that tells how a submission ended.
 type Notice struct {
-	Version          int           `json:"version"`
-	NoticeID         string        `json:"noticeId"`
-	Status           string        `json:"status"`
-	Reason           string        `json:"reason,omitempty"`
-	Submission       string        `json:"submission"`
-	Upload           NoticeUpload  `json:"upload"`
-	Workload         string        `json:"workload"`
-	ModelID          string        `json:"modelId"`
-	Rows             Rows          `json:"rows"`
-	Answers          NoticeAnswers `json:"answers"`
-	Tokens           Tokens        `json:"tokens"`
-	EstimatedCostUSD *float64      `json:"estimatedCostUSD"`
-	Results          Places        `json:"results"`
-	Jobs             []NoticeJob   `json:"jobs"`
-	JobsOmitted      int           `json:"jobsOmitted,omitempty"`
-	Errors           []NoticeError `json:"errors"`
-	StartedAt        time.Time     `json:"startedAt"`
-	FinishedAt       time.Time     `json:"finishedAt"`
+	Version    int          `json:"version"`
+	NoticeID   string       `json:"noticeId"`
+	Status     string       `json:"status"`
+	Reason     string       `json:"reason,omitempty"`
+	Submission string       `json:"submission"`
+	Upload     NoticeUpload `json:"upload"`
+	// Request is the name of the request, Attributes are those it gave; of
+	// a request alone.
+	Request          string            `json:"request,omitempty"`
+	Attributes       map[string]string `json:"attributes,omitempty"`
+	Workload         string            `json:"workload"`
+	ModelID          string            `json:"modelId"`
+	Rows             Rows              `json:"rows"`
+	Answers          NoticeAnswers     `json:"answers"`
+	Tokens           Tokens            `json:"tokens"`
+	EstimatedCostUSD *float64          `json:"estimatedCostUSD"`
+	Results          Places            `json:"results"`
+	Jobs             []NoticeJob       `json:"jobs"`
+	JobsOmitted      int               `json:"jobsOmitted,omitempty"`
+	Errors           []NoticeError     `json:"errors"`
+	StartedAt        time.Time         `json:"startedAt"`
+	FinishedAt       time.Time         `json:"finishedAt"`
+}
+
+// Label tells people what the notice is about.
+func (n Notice) Label() string {
+	if n.Request != "" {
+		return "request " + n.Request
+	}
+	return n.Upload.Key
 }
 
 // NoticeAnswers counts the answers, among those that are counted as answered,
@@ -120,7 +134,8 @@ func noticeID(submission string) string { return "n-" + submission }
 func (r *run) notice(s *Submission, places Places) Notice {
 	n := Notice{
 		Version: NoticeVersion, NoticeID: noticeID(s.ID), Submission: s.ID,
-		Upload:   NoticeUpload{Bucket: s.Upload.Bucket, Key: s.Upload.Key, VersionID: s.Upload.VersionID},
+		Upload:  NoticeUpload{Bucket: s.Upload.Bucket, Key: s.Upload.Key, VersionID: s.Upload.VersionID},
+		Request: s.Request, Attributes: s.Attributes,
 		Workload: s.Workload, ModelID: s.ModelID, Rows: s.Rows, Tokens: s.Tokens, Results: places,
 		Jobs: []NoticeJob{}, Errors: []NoticeError{}, StartedAt: s.CreatedAt, FinishedAt: *s.FinishedAt,
 	}
@@ -279,6 +294,7 @@ func (r *collectRun) publish(ctx context.Context, h *hold, n Notice) error {
 			}
 		}
 	}
+	maps.Copy(attributes, h.Attributes)
 	for name, value := range attributes {
 		if value == "" {
 			delete(attributes, name)
@@ -302,7 +318,7 @@ func subject(n Notice) string {
 			return '?'
 		}
 		return r
-	}, path.Base("/"+n.Upload.Key))
+	}, path.Base("/"+cmp.Or(n.Request, n.Upload.Key)))
 	if len(name) > 50 {
 		name = name[:47] + "..."
 	}
@@ -317,7 +333,11 @@ func letter(n Notice) string {
 			fmt.Fprintf(&b, "%-12s %s\n", name, text)
 		}
 	}
-	fmt.Fprintf(&b, "%s: s3://%s/%s\n\n", n.Status, n.Upload.Bucket, n.Upload.Key)
+	what := fmt.Sprintf("s3://%s/%s", n.Upload.Bucket, n.Upload.Key)
+	if n.Request != "" {
+		what = "request " + n.Request
+	}
+	fmt.Fprintf(&b, "%s: %s\n\n", n.Status, what)
 	line("Reason", "%s", n.Reason)
 	line("Rows", "%d: %d answered, %d failed, %d set aside, %d missing", n.Rows.Total, n.Rows.Answered, n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing)
 	if a := n.Answers; a.Truncated+a.Refused+a.Filtered > 0 {

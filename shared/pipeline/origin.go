@@ -161,7 +161,7 @@ func (o *origins) seek(ctx context.Context, f *answer.Failure) error {
 		case o.source != part.NoSource:
 			body, err = o.input.Open(ctx, o.upload.Key, version(o.upload), f.Off, batch.Whole)
 		default:
-			body, err = o.input.Open(ctx, o.upload.Key, version(o.upload), f.Off, max(o.p.Source.End, f.Off+f.Len))
+			body, err = o.openRows(ctx, o.s, f.Off, max(o.p.Source.End, f.Off+f.Len))
 		}
 		if err != nil {
 			return fmt.Errorf("read the rows again: %w", err)

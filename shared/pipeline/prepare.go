@@ -124,9 +124,9 @@ func (p *preparing) read(ctx context.Context) error {
 		}
 		return builder.End()
 	}
-	body, err := p.input.Open(ctx, p.h.Upload.Key, version(p.h.Upload), p.at.Off, batch.Whole)
+	body, err := p.openRows(ctx, p.h.Submission, p.at.Off, batch.Whole)
 	if err != nil {
-		return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+		return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
 	}
 	defer body.Close()
 	var source io.Reader = body
@@ -136,7 +136,7 @@ func (p *preparing) read(ctx context.Context) error {
 			return refusal(err.Error())
 		}
 		if err != nil {
-			return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+			return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
 		}
 		defer packed.Close()
 		source = packed
@@ -177,7 +177,7 @@ func (p *preparing) rowsOf(ctx context.Context, source io.Reader, renderer *prom
 	} else if err == io.EOF {
 		err = nil // it holds no rows, and is told so when they are counted
 	} else if err != nil && !errors.Is(err, dataset.ErrHeader) {
-		return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+		return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
 	}
 	if err != nil {
 		return refusal(err.Error())

@@ -223,5 +223,5 @@ func (p *preparing) readError(err error, from place) error {
 	if errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrTooLarge) || errors.Is(err, dataset.ErrCorrupt) {
 		return refusal(err.Error())
 	}
-	return fmt.Errorf("read upload %s: %w", p.h.Upload.Key, err)
+	return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
 }

@@ -337,6 +337,10 @@ type marker struct {
 	Listing string `json:"listing,omitempty"`
 	// CreatedAt is the submission's; zero in markers of older code.
 	CreatedAt time.Time `json:"createdAt,omitzero"`
+	// Request is a request's name, Message the message itself, as long as
+	// nothing was made of it yet.
+	Request string `json:"request,omitempty"`
+	Message string `json:"message,omitempty"`
 	Upload
 }
 

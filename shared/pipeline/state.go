@@ -203,6 +203,12 @@ type Submission struct {
 	// Kind is upload, folder or request.
 	Kind   string `json:"kind"`
 	Upload Upload `json:"upload"`
+	// Request is the name of a request: the application's id for it, or that
+	// of its message. Inline: its prompts stood in the message.
+	Request string `json:"request,omitempty"`
+	Inline  bool   `json:"inline,omitempty"`
+	// Attributes are those that a request gives its notice.
+	Attributes map[string]string `json:"attributes,omitempty"`
 	// Listing is the object that lists what a folder's round holds.
 	Listing  string `json:"listing,omitempty"`
 	Workload string `json:"workload,omitempty"`
@@ -419,7 +425,7 @@ func resultsPrefix(uploadKey string) string {
 }
 
 func resultsKey(s *Submission, name string) string {
-	return resultsPrefix(s.Upload.Key) + s.ID + "/" + name
+	return resultsPrefix(s.place()) + s.ID + "/" + name
 }
 
 func encodeState(s *Submission) ([]byte, error) { return json.Marshal(s) }

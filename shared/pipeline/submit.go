@@ -95,14 +95,8 @@ func (s *Submit) Uploaded(ctx context.Context, in Invocation, u Upload) error {
 		return nil
 	}
 	id := SubmissionID(u)
-	sub, _, err := r.load(ctx, id)
 	r.intake = true
-	switch {
-	case err == nil && !sub.State.Terminal() && sub.Lease != nil && r.clock.Now().Before(sub.Lease.Until):
-		return nil // delivered again while it is being worked on
-	case err == nil:
-		return r.proceed(ctx, id)
-	case !errors.Is(err, batch.ErrNotFound):
+	if known, err := r.known(ctx, id); known || err != nil {
 		return err
 	}
 	if taken, err := r.taken(ctx, id); err != nil || taken {
@@ -146,12 +140,12 @@ func (r *submitRun) open(ctx context.Context, id string, m marker) error {
 	}
 	u := m.Upload
 	fresh := &Submission{
-		Version: StateVersion, ID: id, Kind: m.Kind, Upload: u, Listing: m.Listing, State: Preparing,
+		Version: StateVersion, ID: id, Kind: m.Kind, Upload: u, Listing: m.Listing, Request: m.Request, State: Preparing,
 		Parts: []Part{}, CreatedAt: now,
 	}
 	_, landed, err := r.store(ctx, fresh, batch.Condition{IfAbsent: true})
 	if landed {
-		r.note(ctx, "upload accepted", id, "key", u.Key, "version", u.VersionID, "bytes", u.Size)
+		r.note(ctx, "upload accepted", id, "kind", m.Kind, "key", u.Key, "version", u.VersionID, "bytes", u.Size)
 		return nil
 	}
 	if errors.Is(err, batch.ErrPrecondition) {

@@ -57,7 +57,7 @@ func plainID(id []byte) string {
 }
 
 func isTable(s *Submission) bool {
-	return s.Kind == "upload" && (s.Format == dataset.CSV || s.Format == dataset.TSV)
+	return s.Kind != "folder" && (s.Format == dataset.CSV || s.Format == dataset.TSV)
 }
 
 func comma(s *Submission) rune {

@@ -61,7 +61,17 @@ func (r *run) touch(ctx context.Context, s *Submission) error {
 	if s.State.Terminal() {
 		return nil
 	}
-	return r.mark(ctx, s.ID, marker{Kind: s.Kind, Listing: s.Listing, CreatedAt: s.CreatedAt, Upload: s.Upload})
+	m := marker{Kind: s.Kind, Listing: s.Listing, CreatedAt: s.CreatedAt, Request: s.Request, Upload: s.Upload}
+	if s.Kind == KindRequest && s.ModelID == "" && s.Ending == nil {
+		// Its message stands nowhere else.
+		var err error
+		if m, err = r.marked(ctx, s.ID); errors.Is(err, batch.ErrNotFound) {
+			return nil // it has ended meanwhile
+		} else if err != nil {
+			return err
+		}
+	}
+	return r.mark(ctx, s.ID, m)
 }
 
 // wakeDispatchers sends a message for each model that somebody waits for, and

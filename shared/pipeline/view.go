@@ -67,8 +67,12 @@ func (v View) Open(ctx context.Context) ([]string, error) {
 // set-aside.jsonl, summary.json, progress.json.
 func ResultsKey(s *Submission, name string) string { return resultsKey(s, name) }
 
+// Place is below which folder of the results a submission's are: the key of its
+// upload or folder, or requests/ and the name of its request.
+func Place(s *Submission) string { return s.place() }
+
 // LatestKey is the key that points to the newest finished submission of an
-// upload or a folder.
+// upload, a folder or a Place.
 func LatestKey(upload string) string { return resultsPrefix(upload) + "latest.json" }
 
 // StagedPrefix is the folder of what is removed when a submission ends.

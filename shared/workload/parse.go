@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -54,6 +55,27 @@ func Parse(file string, data []byte) (Workload, error) {
 		return Workload{}, p.problems
 	}
 	return w, nil
+}
+
+// ParseJSON reads settings that stand as a JSON object within something else,
+// with the keys, values and checks of a file. A Problem names no file and no
+// line.
+func ParseJSON(data []byte) (Workload, error) {
+	// YAML knows not every escape of JSON's, nor does it mind a key that
+	// stands twice in free settings.
+	text := jsontext.Value(data).Clone()
+	if err := text.Format(jsontext.SpaceAfterColon(true), jsontext.SpaceAfterComma(true)); err != nil {
+		return Workload{}, Problems{{Text: "broken JSON, or a key that stands twice"}}
+	}
+	w, err := Parse("", text)
+	var problems Problems
+	if errors.As(err, &problems) {
+		for i := range problems {
+			problems[i].Line = 0
+		}
+		return Workload{}, problems
+	}
+	return w, err
 }
 
 // maxBrackets bounds brackets in brackets and lists in lists, on which the YAML

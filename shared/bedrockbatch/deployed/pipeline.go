@@ -369,6 +369,10 @@ func (p *Pipeline) Download(ctx context.Context, s *pipeline.Submission, dir str
 // beside the old one, whose settings hold for it too.
 func (p *Pipeline) Retry(ctx context.Context, s *pipeline.Submission) (pipeline.Upload, error) {
 	op := "retry submission " + s.ID
+	if s.Kind == pipeline.KindRequest {
+		// Its settings stand in no folder.
+		return pipeline.Upload{}, bedrockbatch.Explain(fmt.Errorf("it is of a request; send the rows of its errors.jsonl as a request again: %w", batch.ErrInvalid), op)
+	}
 	if !s.State.Terminal() {
 		return pipeline.Upload{}, bedrockbatch.Explain(fmt.Errorf("it is %s still: %w", s.State, batch.ErrConflict), op)
 	}

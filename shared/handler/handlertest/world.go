@@ -169,6 +169,10 @@ func (w *World) Collect() *handler.Collect {
 // Invoke hands one message body to a handler as Lambda does and reports
 // whether it was acknowledged.
 func (w *World) Invoke(handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), body []byte) (done bool) {
+	return w.invoke(handle, "m", body)
+}
+
+func (w *World) invoke(handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), id string, body []byte) (done bool) {
 	w.invocations++
 	defer func() {
 		switch p := recover(); p {
@@ -181,7 +185,7 @@ func (w *World) Invoke(handle func(context.Context, events.SQSEvent) (events.SQS
 	}()
 	ctx := lambdacontext.NewContext(context.Background(), &lambdacontext.LambdaContext{AwsRequestID: fmt.Sprintf("invocation-%d", w.invocations)})
 	ctx = deadlineContext{ctx, w.Clock.Now().Add(w.Slice)}
-	r, err := handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", Body: string(body)}}})
+	r, err := handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: id, Body: string(body)}}})
 	return err == nil && len(r.BatchItemFailures) == 0
 }
 
@@ -208,7 +212,7 @@ func (w *World) Step() bool {
 		if w.Invoked != nil {
 			w.Invoked(q.half, m.Body)
 		}
-		if w.Invoke(q.handle, m.Body) {
+		if w.invoke(q.handle, m.MessageID, m.Body) {
 			q.queue.Delete(m)
 		} else {
 			w.Failed = append(w.Failed, string(m.Body))
@@ -300,5 +304,9 @@ func (w *World) Notices() []pipeline.Notice {
 
 // Result reads a file below an upload's results.
 func (w *World) Result(n pipeline.Notice, name string) []byte {
-	return w.Output.Bytes("results/" + n.Upload.Key + "/" + n.Submission + "/" + name)
+	place := n.Upload.Key
+	if n.Request != "" {
+		place = "requests/" + n.Request
+	}
+	return w.Output.Bytes("results/" + place + "/" + n.Submission + "/" + name)
 }

@@ -304,6 +304,26 @@ var list = []mutant{
 		New:  "if version.Version > 1000*StateVersion {",
 	},
 
+	// Requests.
+	{
+		Name: "the message of a request is lost when its marker is put again",
+		File: "pipeline/tick.go",
+		Old:  `if s.Kind == KindRequest && s.ModelID == "" && s.Ending == nil {`,
+		New:  `if s.Kind == KindRequest && s.ModelID == "" && s.Ending != nil {`,
+	},
+	{
+		Name: "a request that comes again is another one",
+		File: "pipeline/request.go",
+		Old:  "id := RequestID(name)",
+		New:  "id := RequestID(name + in.ID)",
+	},
+	{
+		Name: "a request without an id has that of whichever message brings it",
+		File: "handler/handler.go",
+		Old:  "cmp.Or(m.own.MessageID, messageID), m.own.Tries)",
+		New:  "cmp.Or(messageID, m.own.MessageID), m.own.Tries)",
+	},
+
 	// Gathered folders.
 	{
 		Name: "a version that a round took is not marked",

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,9 @@ func (s *sim) check() {
 		}
 		if len(p.Subject) >= 100 || p.Attributes["status"] != n.Status {
 			s.violation("publication of %s: subject %q, attributes %v", n.Submission, p.Subject, p.Attributes)
+		}
+		if u := s.users.byID[n.Submission]; u != nil && (n.Request != u.asked || p.Attributes["team"] != cmp.Or(u.attribute, p.Attributes["team"]) || n.Attributes["team"] != u.attribute) {
+			s.violation("the notice of %s is of request %q, attributes %v", u.key, n.Request, p.Attributes)
 		}
 		notices[n.Submission] = append(notices[n.Submission], n)
 	}

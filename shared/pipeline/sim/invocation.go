@@ -163,7 +163,7 @@ func (i *invocation) run(f handle) {
 		i.s.baton <- struct{}{}
 	}()
 	ctx := lambdacontext.NewContext(lifetime{i}, &lambdacontext.LambdaContext{AwsRequestID: i.name})
-	out, err := f(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: i.message.ID, Body: string(i.message.Body)}}})
+	out, err := f(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: i.message.MessageID, Body: string(i.message.Body)}}})
 	i.failed = err != nil || len(out.BatchItemFailures) > 0
 }
 

@@ -53,7 +53,7 @@ func (p *place) drain(topic *memory.Topic[pipeline.Publication]) {
 		ctx := lambdacontext.NewContext(p.t.Context(), &lambdacontext.LambdaContext{AwsRequestID: in.ID})
 		ctx = until{ctx, in.Deadline}
 		log := slog.New(slog.DiscardHandler)
-		event := events.SQSEvent{Records: []events.SQSMessage{{MessageId: m.ID, Body: string(m.Body)}}}
+		event := events.SQSEvent{Records: []events.SQSMessage{{MessageId: m.MessageID, Body: string(m.Body)}}}
 		var out events.SQSEventResponse
 		var err error
 		if queue == p.uploads {

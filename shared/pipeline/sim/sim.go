@@ -323,7 +323,10 @@ func (s *sim) redrive() bool {
 			return put
 		}
 		s.dead.Delete(m)
-		if isNotification(m.Body) {
+		switch {
+		case isRequest(m.Body):
+			put = s.redriveRequest(m.MessageID, m.Body) || put
+		case isNotification(m.Body):
 			s.tell("redrive %.200s", m.Body)
 			s.uploads.Put(m.Body, 0)
 			put = true

@@ -73,6 +73,11 @@ type upload struct {
 	rounds   int
 	round    string
 	at       time.Time
+	// asked is the name of a request, unnamed one that gives itself none;
+	// attribute is one that it gives its notice.
+	asked     string
+	unnamed   bool
+	attribute string
 }
 
 // row is one row of an upload.
@@ -275,6 +280,9 @@ func (s *sim) arrange() {
 				s.in(at+s.between(0, pick(r, time.Minute, 10*time.Minute)), func() { s.drop(f, "") })
 			}
 		}
+	}
+	for s.chance(0.3) {
+		s.in(s.between(0, drops), s.request)
 	}
 	if s.chance(0.15) {
 		s.in(s.between(0, s.w.storm), func() {

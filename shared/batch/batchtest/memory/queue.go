@@ -37,7 +37,9 @@ type Queue struct {
 
 // Message is a message as it is received.
 type Message struct {
-	ID string
+	// ID is the copy at hand, MessageID the message's own id, which a copy that
+	// is delivered again and a dead letter have too.
+	ID, MessageID string
 	// Receipt is good until the message is received again.
 	Receipt  string
 	Body     []byte
@@ -46,7 +48,7 @@ type Message struct {
 }
 
 type message struct {
-	id       string
+	id, own  string
 	body     []byte
 	sent     time.Time
 	visible  time.Time
@@ -90,12 +92,16 @@ func (q *Queue) Send(ctx context.Context, body []byte, delay time.Duration) erro
 
 // Put puts a message onto the queue without going through a Hook, as another
 // service would, and returns its id. Any delay is taken.
-func (q *Queue) Put(body []byte, delay time.Duration) string {
+func (q *Queue) Put(body []byte, delay time.Duration) string { return q.put(body, delay, "") }
+
+// put is Put of a message that has an id already, if own is not empty.
+func (q *Queue) put(body []byte, delay time.Duration, own string) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.serial++
 	now := q.set.Clock.Now()
 	m := &message{id: fmt.Sprintf("%s-%d", q.set.Name, q.serial), body: bytes.Clone(body), sent: now, visible: now.Add(delay)}
+	m.own = cmp.Or(own, m.id)
 	q.messages = append(q.messages, m)
 	return m.id
 }
@@ -170,14 +176,14 @@ func (q *Queue) Take(id string) (Message, bool) {
 		q.messages = slices.Delete(q.messages, i, i+1)
 		q.mu.Unlock()
 		if q.set.DeadLetters != nil {
-			q.set.DeadLetters.Put(m.body, 0)
+			q.set.DeadLetters.put(m.body, 0, m.own)
 		}
 		return Message{}, false
 	}
 	defer q.mu.Unlock()
 	m.receives++
 	m.visible = now.Add(q.set.Visibility)
-	return Message{ID: m.id, Receipt: receipt(m), Body: bytes.Clone(m.body), Receives: m.receives, Sent: m.sent}, true
+	return Message{ID: m.id, MessageID: m.own, Receipt: receipt(m), Body: bytes.Clone(m.body), Receives: m.receives, Sent: m.sent}, true
 }
 
 // receipt says which receive of which message it was.
@@ -218,7 +224,7 @@ func (q *Queue) Repeat(id string, delay time.Duration) {
 	_, m := q.find(id)
 	q.mu.Unlock()
 	if m != nil {
-		q.Put(m.body, delay)
+		q.put(m.body, delay, m.own)
 	}
 }
 
