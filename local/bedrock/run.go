@@ -208,6 +208,8 @@ func (r *run) answer(records []record, out *output) error {
 		})
 	}
 	group.Wait()
+	before := r.done
+	defer func() { r.s.use(r.j, r.done.input-before.input, r.done.output-before.output) }()
 	for _, a := range all {
 		if a.err != nil {
 			return a.err

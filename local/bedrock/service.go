@@ -109,6 +109,7 @@ type Service struct {
 	jobs   map[string]*job // by id
 	names  map[string]*job
 	tokens map[string]*job
+	used   map[string]Measure // tokens since the last Measure, by model
 }
 
 // New makes the service and goes on with the jobs it finds in Dir.
@@ -146,7 +147,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Service{cfg: cfg, log: cfg.Log, ctx: ctx, cancel: cancel,
-		jobs: map[string]*job{}, names: map[string]*job{}, tokens: map[string]*job{}}
+		jobs: map[string]*job{}, names: map[string]*job{}, tokens: map[string]*job{}, used: map[string]Measure{}}
 	if err := s.load(); err != nil {
 		cancel()
 		return nil, err

@@ -20,6 +20,10 @@ type function struct {
 	Function
 	service        *Service
 	logFile, usage *os.File
+	dir            string // of both
+
+	logMu   sync.Mutex
+	logRead int64 // how far the log has been passed on
 
 	mu        sync.Mutex
 	processes map[*process]bool
@@ -76,6 +80,7 @@ func (f *function) acquire() (p *process, fresh bool, err error) {
 		return nil, false, &access.APIError{Code: "ServiceException", Status: 500, Message: "the local services are stopping"}
 	}
 	if f.Concurrency > 0 && f.active >= f.Concurrency {
+		f.measured(Measure{At: f.service.clock.Now(), Throttled: true})
 		return nil, false, &access.APIError{Code: "TooManyRequestsException", Status: 429, Message: "Rate Exceeded."}
 	}
 	if n := len(f.idle); n > 0 {
@@ -263,6 +268,8 @@ func (f *function) end(p *process, u *Usage, id, outcome string, began time.Time
 	if err != nil {
 		f.service.log.Error("lambda: record usage", "function", f.Name, "error", err)
 	}
+	f.measured(Measure{At: u.Time, Failed: outcome != "ok", Duration: f.proportion(time.Since(began))})
+	f.readLog()
 	f.mu.Lock()
 	f.active--
 	f.mu.Unlock()

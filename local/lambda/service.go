@@ -64,6 +64,11 @@ type Config struct {
 	// Clock drives time limits and the retries of asynchronous invocations. On
 	// a faster clock a time limit is shorter too, but never cut below 30 s.
 	Clock *clock.Clock
+	// Logged gets each line that a function's processes or Lambda itself log, soon
+	// after and in order; nil for nobody.
+	Logged func(function string, line []byte)
+	// Measured hears of each invocation; nil for nobody.
+	Measured func(function string, m Measure)
 	// Log gets what goes wrong with invocations; default slog.Default().
 	Log *slog.Logger
 	// Kill is the chance that an invocation's process is killed (kill -9) at
@@ -246,7 +251,7 @@ func (s *Service) Declare(f Function) error {
 	open := func(name string) (*os.File, error) {
 		return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
 	}
-	fn := &function{Function: f, service: s, processes: map[*process]bool{}}
+	fn := &function{Function: f, service: s, processes: map[*process]bool{}, dir: dir}
 	if fn.logFile, err = open("function.log"); err != nil {
 		return fail("open its log: %v", err)
 	}
@@ -259,6 +264,10 @@ func (s *Service) Declare(f Function) error {
 		return errors.Join(fail("declared twice"), fn.logFile.Close(), fn.usage.Close())
 	}
 	s.functions[f.Name] = fn
+	fn.logRead = fn.logEnd() // what is older was read by whoever ran before
+	if s.cfg.Logged != nil {
+		s.background.Go(fn.follow)
+	}
 	return nil
 }
 
@@ -274,6 +283,7 @@ func (s *Service) Close() error {
 	s.background.Wait()
 	var errs []error
 	for _, f := range functions {
+		f.readLog()
 		errs = append(errs, f.logFile.Close(), f.usage.Close())
 	}
 	return errors.Join(errs...)

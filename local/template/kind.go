@@ -71,7 +71,6 @@ func init() { // not a literal: the readers look into it
 			nameProperty: "Name", ref: "name", attributes: map[string]string{"Arn": "arn"},
 			arn: arn("events", "rule/"), read: readRule, properties: ruleProperties{},
 		},
-		// What watches is read and refused if it is wrong, but not evaluated.
 		"AWS::CloudWatch::Alarm": {
 			nameProperty: "AlarmName", ref: "name", attributes: map[string]string{"Arn": "arn"},
 			arn: arn("cloudwatch", "alarm:"), read: readAlarm, properties: alarmProperties{},

@@ -171,28 +171,33 @@ type targetProperties struct {
 }
 
 type logGroupProperties struct {
-	LogGroupName    string
-	RetentionInDays noEffect
+	LogGroupName string
+	// RetentionInDays is told and nothing is removed.
+	RetentionInDays number
 	Tags            noEffect
 }
 
-// alarmProperties are taken without effect: there are no metrics here.
+// alarmProperties are those of alarms on one metric: expressions, percentiles
+// and bands are not here.
 type alarmProperties struct {
-	AlarmName          noEffect
-	AlarmDescription   noEffect
-	Namespace          noEffect
-	MetricName         noEffect
-	Dimensions         noEffect
-	Statistic          noEffect
-	Period             noEffect
-	EvaluationPeriods  noEffect
-	DatapointsToAlarm  noEffect
-	Threshold          noEffect
-	ComparisonOperator noEffect
-	TreatMissingData   noEffect
-	AlarmActions       noEffect
-	OKActions          noEffect
-	Tags               noEffect
+	AlarmName               string
+	AlarmDescription        string
+	ActionsEnabled          *truth
+	Namespace               string
+	MetricName              string
+	Dimensions              []Dimension
+	Statistic               string
+	Unit                    string
+	Period                  number
+	EvaluationPeriods       number
+	DatapointsToAlarm       number
+	Threshold               *decimal
+	ComparisonOperator      string
+	TreatMissingData        string
+	AlarmActions            []string
+	OKActions               []string
+	InsufficientDataActions []string
+	Tags                    noEffect
 }
 
 type dashboardProperties struct {

@@ -329,20 +329,16 @@ func readRule(s *Stack, r *resolver, id string, properties map[string]any) error
 }
 
 func readLogGroup(s *Stack, r *resolver, id string, properties map[string]any) error {
-	if _, err := decode[logGroupProperties](properties); err != nil {
+	p, err := decode[logGroupProperties](properties)
+	if err != nil {
 		return err
 	}
 	name, err := r.name(id)
 	if err != nil {
 		return err
 	}
-	s.LogGroups = append(s.LogGroups, name)
+	s.LogGroups = append(s.LogGroups, LogGroup{Name: name, Days: int(p.RetentionInDays)})
 	return nil
-}
-
-func readAlarm(_ *Stack, _ *resolver, _ string, properties map[string]any) error {
-	_, err := decode[alarmProperties](properties)
-	return err
 }
 
 func readDashboard(_ *Stack, _ *resolver, id string, properties map[string]any) error {

@@ -22,6 +22,22 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// decimal is a number, which CloudFormation lets be written as text.
+type decimal float64
+
+func (d *decimal) UnmarshalJSON(b []byte) error {
+	text := string(b)
+	if json.Unmarshal(b, &text) != nil {
+		text = string(b)
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return fmt.Errorf("%s is not a number", b)
+	}
+	*d = decimal(v)
+	return nil
+}
+
 // truth is a truth value, which CloudFormation lets be written as text.
 type truth bool
 

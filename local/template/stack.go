@@ -15,7 +15,8 @@ type Stack struct {
 	Functions     []Function
 	Mappings      []Mapping
 	Rules         []Rule
-	LogGroups     []string
+	LogGroups     []LogGroup
+	Alarms        []Alarm
 	Outputs       map[string]string
 	// OutputTexts describe outputs, where the template does.
 	OutputTexts map[string]string
@@ -137,6 +138,29 @@ type Target struct {
 	MaxAge        time.Duration
 	DeadLetterARN string
 }
+
+// LogGroup is a log group; Days is 0 where events are kept for ever.
+type LogGroup struct {
+	Name string
+	Days int
+}
+
+// Alarm is a CloudWatch alarm on one metric.
+type Alarm struct {
+	Name, Description                                string
+	Namespace, Metric                                string
+	Dimensions                                       []Dimension
+	Statistic, Unit                                  string
+	Period                                           time.Duration
+	EvaluationPeriods, DatapointsToAlarm             int
+	Threshold                                        float64
+	Comparison, TreatMissingData                     string
+	ActionsDisabled                                  bool
+	AlarmActions, OKActions, InsufficientDataActions []string
+}
+
+// Dimension is a part of a metric's identity.
+type Dimension struct{ Name, Value string }
 
 type invoke struct {
 	retries   *int

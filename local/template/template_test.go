@@ -41,6 +41,18 @@ func TestTheGoldenTemplateIsReadWhole(t *testing.T) {
 			t.Errorf("queue URL %s", q.URL)
 		}
 	}
+	names := map[string]bool{}
+	for _, a := range s.Alarms {
+		names[a.Name] = a.Threshold > 0 && a.Period > 0 && len(a.Dimensions) == 1 && a.Dimensions[0].Value != "" && len(a.AlarmActions) == 1
+	}
+	for _, want := range []string{"uploads-dead-filled", "submit-slow", "jobs-failed", "spend-high"} {
+		if !names["bedrock-batch-dev-"+want] {
+			t.Errorf("alarm %s: %+v", want, s.Alarms)
+		}
+	}
+	if len(s.LogGroups) != 2 || s.LogGroups[0].Days == 0 {
+		t.Errorf("log groups: %+v", s.LogGroups)
+	}
 	authority := access.NewAuthority(access.Config{})
 	for _, r := range s.Roles {
 		if _, err := authority.AddRole(access.Role{Name: r.Name, ARN: r.ARN, Trust: r.Trust, Policies: r.Policies}); err != nil {
@@ -62,6 +74,9 @@ func TestWhatIsNotSupportedIsNamed(t *testing.T) {
 		return `{"Resources":{"Thing":{"Type":"` + kind + `","Properties":` + properties + `}}}`
 	}
 	cases := []struct{ name, template, want string }{
+		{"an alarm on expressions", resource("AWS::CloudWatch::Alarm", `{"AlarmName":"a","Metrics":[]}`), "Metrics"},
+		{"an alarm on a percentile", resource("AWS::CloudWatch::Alarm", `{"AlarmName":"a","ExtendedStatistic":"p99"}`), "ExtendedStatistic"},
+		{"an alarm without a threshold", resource("AWS::CloudWatch::Alarm", `{"AlarmName":"a","MetricName":"m"}`), "Threshold"},
 		{"a resource type", resource("AWS::DynamoDB::Table", `{}`), "resource Thing (AWS::DynamoDB::Table): resource type AWS::DynamoDB::Table is not supported"},
 		{"a property", resource("AWS::SQS::Queue", `{"FifoQueue":true}`), `"FifoQueue"`},
 		{"a property within a property", resource("AWS::S3::Bucket", `{"NotificationConfiguration":{"LambdaConfigurations":[]}}`), `"LambdaConfigurations"`},

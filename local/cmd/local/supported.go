@@ -7,10 +7,12 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/local/access"
 	"github.com/bedrock-batch/bedrock-batch/local/bedrock"
 	"github.com/bedrock-batch/bedrock-batch/local/cloudformation"
+	"github.com/bedrock-batch/bedrock-batch/local/cloudwatch"
 	"github.com/bedrock-batch/bedrock-batch/local/events"
 	"github.com/bedrock-batch/bedrock-batch/local/events/pattern"
 	"github.com/bedrock-batch/bedrock-batch/local/iam"
 	"github.com/bedrock-batch/bedrock-batch/local/lambda"
+	"github.com/bedrock-batch/bedrock-batch/local/logs"
 	"github.com/bedrock-batch/bedrock-batch/local/quotas"
 	"github.com/bedrock-batch/bedrock-batch/local/sns"
 	"github.com/bedrock-batch/bedrock-batch/local/sqs"
@@ -28,6 +30,7 @@ func apis() []api {
 	return []api{
 		{"SQS", sqs.Operations()}, {"SNS", sns.Operations()}, {"EventBridge", events.Operations()},
 		{"Lambda", lambda.Operations()}, {"Bedrock", bedrock.Operations()}, {"CloudFormation", cloudformation.Operations()},
+		{"CloudWatch", cloudwatch.Operations()}, {"CloudWatch Logs", logs.Operations()},
 		{"IAM", iam.Operations()}, {"STS", sts.Operations()}, {"Service Quotas", quotas.Operations()},
 	}
 }

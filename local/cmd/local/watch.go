@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/local/bedrock"
+	"github.com/bedrock-batch/bedrock-batch/local/cloudwatch"
 )
 
 // watch prints, for whoever plays with the services, what comes and goes: one
@@ -99,10 +101,25 @@ func (w *watch) jobs(next bedrock.Publisher) bedrock.Publisher {
 	})
 }
 
-// published shows a notice by its subject.
+// published shows a notice by its subject; what alarms publish is shown by
+// alarm.
 func (w *watch) published(topicARN, subject string) {
+	if fromAlarm.MatchString(subject) {
+		return
+	}
 	if subject == "" {
 		subject = "without a subject, on " + topicARN[strings.LastIndex(topicARN, ":")+1:]
 	}
 	w.line("notice", "%s", subject)
+}
+
+var fromAlarm = regexp.MustCompile(`^(ALARM|OK|INSUFFICIENT_DATA): "`)
+
+// alarm shows a change of an alarm's state, but not that one was found in order
+// at first.
+func (w *watch) alarm(name string, from, to cloudwatch.State, reason string) {
+	if from == cloudwatch.Insufficient && to == cloudwatch.OK {
+		return
+	}
+	w.line("alarm", "%s  %s: %s", name, to, reason)
 }

@@ -9,13 +9,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/local/access"
 	"github.com/bedrock-batch/bedrock-batch/local/bedrock"
 	"github.com/bedrock-batch/bedrock-batch/local/bedrock/model"
 	"github.com/bedrock-batch/bedrock-batch/local/clock"
+	"github.com/bedrock-batch/bedrock-batch/local/cloudwatch"
 	"github.com/bedrock-batch/bedrock-batch/local/events"
 	"github.com/bedrock-batch/bedrock-batch/local/lambda"
+	"github.com/bedrock-batch/bedrock-batch/local/logs"
 	"github.com/bedrock-batch/bedrock-batch/local/s3"
 	"github.com/bedrock-batch/bedrock-batch/local/sns"
 	"github.com/bedrock-batch/bedrock-batch/local/sqs"
@@ -32,23 +35,27 @@ type world struct {
 	endpoint  string
 	stack     *template.Stack
 
-	s3      *s3.Service
-	sqs     *sqs.Service
-	sns     *sns.Service
-	events  *events.Service
-	lambda  *lambda.Service
-	bedrock *bedrock.Service
+	s3         *s3.Service
+	sqs        *sqs.Service
+	sns        *sns.Service
+	events     *events.Service
+	lambda     *lambda.Service
+	bedrock    *bedrock.Service
+	cloudwatch *cloudwatch.Service
+	logs       *logs.Service
+	weighed    time.Time // the buckets, for their metrics
 }
 
 // open makes the services and what the template declares of them; nothing
 // moves yet. It returns the services' handlers by the names they sign with.
 func (w *world) open(ctx context.Context) (map[string]http.Handler, error) {
-	for _, step := range []func() error{w.roles, w.queues, w.topics, w.functions, w.rules, func() error { return w.buckets(ctx) }, w.models} {
+	for _, step := range []func() error{w.roles, w.queues, w.topics, w.metrics, w.functions, w.rules, func() error { return w.buckets(ctx) }, w.models} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
-	handlers := map[string]http.Handler{"sqs": w.sqs, "sns": w.sns, "events": w.events, "lambda": w.lambda, "bedrock": w.bedrock}
+	handlers := map[string]http.Handler{"sqs": w.sqs, "sns": w.sns, "events": w.events, "lambda": w.lambda, "bedrock": w.bedrock,
+		"monitoring": w.cloudwatch, "logs": w.logs}
 	maps.Copy(handlers, w.account())
 	return handlers, nil
 }
@@ -120,7 +127,7 @@ func (w *world) topics() (err error) {
 func (w *world) functions() (err error) {
 	w.lambda, err = lambda.New(lambda.Config{
 		Endpoint: w.endpoint, LogDir: w.o.logs, WorkDir: w.o.work, Authority: w.authority, Queues: w.sqs, Clock: w.clock, Log: w.log,
-		Kill: w.o.killFunctions, Seed: w.o.seed,
+		Kill: w.o.killFunctions, Seed: w.o.seed, Logged: w.cloudwatch.Logged, Measured: w.invoked,
 	})
 	if err != nil {
 		return err
@@ -292,14 +299,16 @@ func (o objectStore) MayPut(ctx context.Context, bucket, key string) error {
 // start sets schedules and mappings going.
 func (w *world) start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // they end by stop, in order
+	w.cloudwatch.Start()
 	return errors.Join(w.events.Start(ctx), w.lambda.Start(ctx))
 }
 
-// stop ends what calls other services: functions first, then schedules and
-// jobs.
+// stop ends what calls other services: functions first, then alarms,
+// schedules and jobs.
 func (w *world) stop() error {
 	err := w.lambda.Close()
 	w.lambda = nil
+	err = errors.Join(err, w.cloudwatch.Close())
 	err = errors.Join(err, w.events.Close())
 	w.events = nil
 	w.bedrock.Close()
@@ -313,6 +322,9 @@ func (w *world) close() error {
 	var problems []error
 	if w.lambda != nil {
 		problems = append(problems, w.lambda.Close())
+	}
+	if w.cloudwatch != nil {
+		problems = append(problems, w.cloudwatch.Close())
 	}
 	if w.events != nil {
 		problems = append(problems, w.events.Close())
