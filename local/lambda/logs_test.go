@@ -46,7 +46,7 @@ func TestWhatIsLoggedIsPassedOnByTheEndOfAnInvocation(t *testing.T) {
 	for _, line := range h.lines {
 		got = append(got, strings.Fields(line)[1])
 	}
-	if want := "START END REPORT START about END REPORT"; strings.Join(got, " ") != want {
+	if want := "START handled END REPORT START about END REPORT"; strings.Join(got, " ") != want {
 		t.Errorf("lines %v, want %s", h.lines, want)
 	}
 	if len(h.measures) != 2 || h.measures[0].Failed || !h.measures[1].Failed || h.measures[0].Duration <= 0 || h.measures[0].At.IsZero() {
