@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 
@@ -38,8 +39,20 @@ func start(ctx context.Context, args []string) error {
 	return measure(ctx, args)
 }
 
-// role is one job in a process of its own.
-func role(ctx context.Context, args []string) error {
+// role is one job in a process of its own. BENCH_PROFILE names where its CPU
+// profile goes.
+func role(ctx context.Context, args []string) (err error) {
+	if path := os.Getenv("BENCH_PROFILE"); path != "" {
+		f, err := os.Create(path + "." + args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	switch name, rest := args[0], args[1:]; {
 	case name == "serve":
 		return serve()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/s3"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/handler"
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
@@ -47,6 +48,7 @@ type world struct {
 }
 
 func newWorld(endpoint string) *world {
+	bedrockbatch.Frugal() // as the functions do
 	cfg := awsConfig(endpoint)
 	return &world{
 		start: time.Now(), input: s3.New(cfg, inBucket, s3.Settings{}), output: s3.New(cfg, outBucket, s3.Settings{}),

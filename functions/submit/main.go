@@ -15,6 +15,7 @@ import (
 )
 
 func main() {
+	bedrockbatch.Frugal()
 	log := handler.NewLog(os.Getenv(config.EnvLogLevel))
 	env, err := config.Read(config.SubmitEnv)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // batchSize is how many bytes of whole rows a batch holds, if no row is larger.
-const batchSize = 256 << 10
+const batchSize = 1 << 20
 
 // Batches cuts an upload of JSON lines into batches of whole rows, numbered and
 // placed, that can be read apart from each other, by several goroutines. It

@@ -48,8 +48,7 @@ type Builder struct {
 	restStart int   // their beginning in the queue
 	held      int64 // bytes of the admitted rows in the queue
 
-	scratch []byte
-	err     error
+	err error
 }
 
 // tally counts rows.
@@ -99,20 +98,31 @@ func NewBuilder(q Quota, sink Sink, opt Options) (*Builder, error) {
 // Add takes the next row. Errors are those of the sink and of temporary
 // files; after one the builder is of no more use.
 func (b *Builder) Add(item Item) error {
+	if err := b.Lend(item); err != nil {
+		return err
+	}
+	return b.Own()
+}
+
+// Lend is Add of a row whose bytes do not change until Own is called: what can
+// be written by then needs not be copied.
+func (b *Builder) Lend(item Item) error {
 	if b.err != nil {
 		return b.err
 	}
 	if (len(item.Record) > 0) == (len(item.Aside) > 0) {
 		return b.fail(fmt.Errorf("add row %d to a part: exactly one of record and set-aside line must be given", item.Index.Row))
 	}
-	b.scratch = b.scratch[:0]
-	if len(item.Record) > 0 {
-		b.scratch = AppendEntry(b.scratch, item.Index)
-	}
-	if err := b.queue.push(&item, b.scratch); err != nil {
-		return b.fail(err)
-	}
+	b.queue.push(&item)
 	return b.fail(b.settle())
+}
+
+// Own copies what is held back of the rows that were lent.
+func (b *Builder) Own() error {
+	if b.err != nil {
+		return b.err
+	}
+	return b.fail(b.queue.own())
 }
 
 // End says that no row follows, and completes the last parts.
@@ -217,18 +227,18 @@ func (b *Builder) release() error {
 // write moves the row at the front of the queue into the part.
 func (b *Builder) write() error {
 	r := *b.queue.at(0)
-	payload, err := b.queue.payload(&r)
+	body, tail, err := b.queue.payload(&r)
 	if err != nil {
 		return err
 	}
 	if r.record > 0 {
-		if err := b.put(Records, payload[:r.record]); err != nil {
+		if err := b.put(Records, body); err != nil {
 			return err
 		}
-		if err := b.put(Index, payload[r.record:]); err != nil {
+		if err := b.put(Index, tail); err != nil {
 			return err
 		}
-	} else if err := b.put(Aside, payload); err != nil {
+	} else if err := b.put(Aside, body); err != nil {
 		return err
 	}
 	b.written.add(&r, 1)

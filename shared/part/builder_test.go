@@ -101,6 +101,43 @@ func build(t testing.TB, q part.Quota, opt part.Options, items []part.Item) *kep
 	if err := b.End(); err != nil {
 		t.Fatal(err)
 	}
+	for _, group := range []int{1, 13} {
+		if err := same(sink, lend(t, q, opt, items, group), 0); err != nil {
+			t.Fatalf("rows lent in groups of %d: %v", group, err)
+		}
+	}
+	return sink
+}
+
+// lend is build with rows whose bytes are lent, and overwritten as soon as the
+// builder owns what it needs.
+func lend(t testing.TB, q part.Quota, opt part.Options, items []part.Item, group int) *kept {
+	t.Helper()
+	sink := &kept{first: opt.First}
+	b, err := part.NewBuilder(q, sink, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for some := range slices.Chunk(items, group) {
+		var lent [][]byte
+		for _, item := range some {
+			item.Record, item.Aside = bytes.Clone(item.Record), bytes.Clone(item.Aside)
+			lent = append(lent, item.Record, item.Aside)
+			if err := b.Lend(item); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Own(); err != nil {
+			t.Fatal(err)
+		}
+		for _, bytes := range lent {
+			clear(bytes)
+		}
+	}
+	if err := b.End(); err != nil {
+		t.Fatal(err)
+	}
 	return sink
 }
 

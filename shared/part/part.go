@@ -35,8 +35,8 @@ type Quota struct {
 }
 
 // Item is one row on its way into a part. Exactly one of Record and Aside is
-// set. The Builder keeps none of the slices after Add has returned, except
-// the positions' Context.
+// set. The Builder keeps none of the slices after Add or Own has returned,
+// except the positions' Context.
 type Item struct {
 	// Record is the whole line {"recordId":...,"modelInput":...}\n.
 	Record []byte

@@ -9,21 +9,27 @@ import (
 )
 
 // row is a row in the queue. Its bytes, the record with its line of the index
-// behind it or the set-aside line, lie in the store.
+// behind it or the set-aside line, lie in the store; those of a row that has
+// just come still lie with the caller, and its line of the index in tails.
 type row struct {
 	record   int // size of the record, 0 for a set-aside row
 	row      int64
 	at, next dataset.Position
 	span     span
+	lent     []byte // the record or set-aside line at the caller's
+	tail     int    // where its line of the index begins in tails
+	bytes    int64  // in all
 }
 
-func (r *row) size() int64 { return int64(r.span.size) }
+func (r *row) size() int64 { return r.bytes }
 
 // queue is first in, first out. It is a ring, so that nothing is allocated
 // for a row.
 type queue struct {
 	ring        []row
 	head, count int
+	lent        int // so many of the last rows lie with the caller
+	tails       []byte
 	store       store
 	buffer      []byte
 }
@@ -32,7 +38,8 @@ func (q *queue) len() int { return q.count }
 
 func (q *queue) at(i int) *row { return &q.ring[(q.head+i)%len(q.ring)] }
 
-func (q *queue) push(item *Item, index []byte) error {
+// push takes a row, whose bytes stay with the caller until own.
+func (q *queue) push(item *Item) {
 	if q.count == len(q.ring) {
 		grown := make([]row, max(256, 2*len(q.ring)))
 		for i := range q.count {
@@ -40,32 +47,56 @@ func (q *queue) push(item *Item, index []byte) error {
 		}
 		q.ring, q.head = grown, 0
 	}
-	r := row{record: len(item.Record), row: item.Index.Row, at: item.At, next: item.Next}
-	body, tail := item.Record, index
-	if r.record == 0 {
-		body, tail = item.Aside, nil
+	r := row{record: len(item.Record), row: item.Index.Row, at: item.At, next: item.Next, lent: item.Record, tail: len(q.tails)}
+	if r.record > 0 {
+		q.tails = AppendEntry(q.tails, item.Index)
+	} else {
+		r.lent = item.Aside
 	}
-	var err error
-	if r.span, err = q.store.put(body, tail); err != nil {
-		return fmt.Errorf("hold back row %d: %w", r.row, err)
-	}
+	r.bytes = int64(len(r.lent) + len(q.tails) - r.tail)
 	q.count++
+	q.lent++
 	*q.at(q.count - 1) = r
+}
+
+// own copies what still lies with the caller.
+func (q *queue) own() error {
+	for i := q.count - q.lent; i < q.count; i++ {
+		r := q.at(i)
+		var err error
+		if r.span, err = q.store.put(r.lent, q.tails[r.tail:r.tail+int(r.bytes)-len(r.lent)]); err != nil {
+			return fmt.Errorf("hold back row %d: %w", r.row, err)
+		}
+		r.lent = nil
+	}
+	q.lent, q.tails = 0, q.tails[:0]
 	return nil
 }
 
-// payload is the bytes of a row, valid until the next call of any method.
-func (q *queue) payload(r *row) ([]byte, error) {
+// payload is the bytes of a row, and behind them its line of the index, valid
+// until the next call of any method.
+func (q *queue) payload(r *row) (body, tail []byte, err error) {
+	if r.lent != nil {
+		return r.lent, q.tails[r.tail : r.tail+int(r.bytes)-len(r.lent)], nil
+	}
 	bytes, err := q.store.get(r.span, &q.buffer)
 	if err != nil {
-		return nil, fmt.Errorf("take row %d back: %w", r.row, err)
+		return nil, nil, fmt.Errorf("take row %d back: %w", r.row, err)
 	}
-	return bytes, nil
+	if r.record == 0 {
+		return bytes, nil, nil
+	}
+	return bytes[:r.record], bytes[r.record:], nil
 }
 
 func (q *queue) pop() {
-	q.store.drop(q.ring[q.head].span)
-	q.ring[q.head] = row{}
+	r := q.at(0)
+	if r.lent != nil {
+		q.lent--
+	} else {
+		q.store.drop(r.span)
+	}
+	*r = row{}
 	q.head = (q.head + 1) % len(q.ring)
 	q.count--
 }

@@ -16,6 +16,10 @@ import (
 // renderers is how many batches are rendered at once.
 var renderers = max(1, min(4, runtime.GOMAXPROCS(0)))
 
+// spare is how many more batches there are, so that a stage which the machine
+// keeps waiting does not stop the others at once.
+const spare = 4
+
 // lone is the size from which a batch travels alone, so that few large rows
 // are held at once.
 const lone = 4 << 20
@@ -47,7 +51,7 @@ func (p *preparing) stream(ctx context.Context, batches *dataset.Batches, format
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	count := renderers + 2
+	count := renderers + spare
 	free := make(chan *rendered, count)
 	work, ordered := make(chan *rendered, count), make(chan *rendered, count)
 	for range count {
@@ -206,11 +210,11 @@ func (p *preparing) addAll(b *rendered, at dataset.Position, builder *part.Build
 				}
 			}
 		}
-		if err := builder.Add(item); err != nil {
+		if err := builder.Lend(item); err != nil {
 			return at, err
 		}
 	}
-	return at, nil
+	return at, builder.Own()
 }
 
 const tooManyRows = refusal("the file has more than 9999999999 rows")

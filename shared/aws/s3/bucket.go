@@ -51,9 +51,9 @@ type Settings struct {
 	// PartBytes is the size of a ranged read and of an uploaded part: 8 MiB,
 	// not under 5 MiB. An object written as a stream has at most 10,000 parts.
 	PartBytes int64
-	// Reads is the number of ranged reads of one reader in flight: 4.
+	// Reads is the number of ranged reads of one reader in flight: 3.
 	Reads int
-	// Writes is the number of uploads or copies of one writer in flight: 4.
+	// Writes is the number of uploads or copies of one writer in flight: 3.
 	Writes int
 }
 
@@ -63,10 +63,10 @@ func (s Settings) withDefaults() Settings {
 	}
 	s.PartBytes = max(s.PartBytes, minPart)
 	if s.Reads < 1 {
-		s.Reads = 4
+		s.Reads = 3
 	}
 	if s.Writes < 1 {
-		s.Writes = 4
+		s.Writes = 3
 	}
 	return s
 }

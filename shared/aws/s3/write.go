@@ -34,17 +34,22 @@ func (b *Bucket) Create(ctx context.Context, key string) (batch.Writer, error) {
 	return &writer{ctx: ctx, bucket: b, key: key}, nil
 }
 
+// smallObject is how large an object may grow before it is given a part's
+// buffer: most that are written beside records and results stay small.
+const smallObject = 2 << 20
+
 type writer struct {
 	ctx    context.Context
 	bucket *Bucket
 	key    string
 
-	buf  *[]byte // being filled; nil: none
-	n    int     // bytes in buf
-	size int64
-	up   *upload // nil: all fits buf so far
-	err  error
-	over bool // committed or aborted
+	small []byte  // all that was written, while it is little
+	buf   *[]byte // being filled; nil: none
+	n     int     // bytes in buf
+	size  int64
+	up    *upload // nil: all fits buf so far
+	err   error
+	over  bool // committed or aborted
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -55,9 +60,16 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	total := 0
+	if w.size+int64(len(p)) <= smallObject {
+		w.small = append(w.small, p...)
+		w.size += int64(len(p))
+		return len(p), nil
+	}
 	for len(p) > 0 {
 		if w.buf == nil {
-			w.buf, w.n = w.bucket.buffer(), 0
+			w.buf = w.bucket.buffer()
+			w.n = copy(*w.buf, w.small)
+			w.small = nil
 		}
 		if w.n == len(*w.buf) { // full, and more is coming
 			if w.err = w.flush(); w.err != nil {
@@ -110,7 +122,7 @@ func (w *writer) Commit() (batch.Object, error) {
 
 func (w *writer) commit() (batch.Object, error) {
 	if w.up == nil {
-		var data []byte
+		data := w.small
 		if w.buf != nil {
 			data = (*w.buf)[:w.n]
 		}
