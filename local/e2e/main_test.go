@@ -21,6 +21,9 @@ var (
 var programs struct{ root, dir, services, functions, template string }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(misbehaving) != "" {
+		misbehave()
+	}
 	flag.Parse()
 	os.Exit(all(m))
 }

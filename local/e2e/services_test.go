@@ -23,6 +23,8 @@ type setup struct {
 	flags []string
 	// scheduled lets the template's schedules run.
 	scheduled bool
+	// functions is a folder of other functions than the product's.
+	functions string
 	// edit changes the template's copy.
 	edit func(t *testing.T, c *cloud)
 }
@@ -50,8 +52,12 @@ func serve(t *testing.T, s setup) *services {
 		template = filepath.Join(dir, "template.json")
 		editTemplate(t, template, s.edit)
 	}
+	functions := programs.functions
+	if s.functions != "" {
+		functions = s.functions
+	}
 	args := []string{"--port", "0", "--data", filepath.Join(dir, "data"), "--template", template,
-		"--functions", programs.functions, "--speed", "20", "--job-time", "10s"}
+		"--functions", functions, "--speed", "20", "--job-time", "10s"}
 	if !s.scheduled {
 		args = append(args, "--no-schedules")
 	}

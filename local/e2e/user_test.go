@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/bedrock"
 	"github.com/aws/aws-sdk-go-v2/service/bedrock/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -34,6 +36,8 @@ type user struct {
 	sqs     *sqs.Client
 	sns     *sns.Client
 	bedrock *bedrock.Client
+	metrics *cloudwatch.Client
+	logs    *cloudwatchlogs.Client
 	input   string
 	output  string
 	*inbox
@@ -64,6 +68,7 @@ func begin(t *testing.T, s setup) *user {
 	u := &user{
 		services: w, t: t, input: w.env["BB_INPUT_BUCKET"], output: w.env["BB_OUTPUT_BUCKET"], inbox: &inbox{},
 		s3: s3.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg), bedrock: bedrock.NewFromConfig(cfg),
+		metrics: cloudwatch.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 	}
 	queue := u.subscribe("notices", "")
 	ctx, stop := context.WithCancel(context.Background())
@@ -79,7 +84,12 @@ func begin(t *testing.T, s setup) *user {
 // subscribe makes a queue that gets the notices which pass the filter.
 func (u *user) subscribe(name, filter string) (url string) {
 	u.t.Helper()
-	topic := u.env["BB_TOPIC_ARN"]
+	return u.subscribeTo(u.env["BB_TOPIC_ARN"], name, filter)
+}
+
+// subscribeTo makes a queue that gets what a topic publishes.
+func (u *user) subscribeTo(topic, name, filter string) (url string) {
+	u.t.Helper()
 	arn := strings.Replace(topic[:strings.LastIndexByte(topic, ':')+1]+name, ":sns:", ":sqs:", 1)
 	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:SendMessage","Resource":%q,
 		"Principal":{"Service":"sns.amazonaws.com"},"Condition":{"ArnEquals":{"aws:SourceArn":%q}}}]}`, arn, topic)
