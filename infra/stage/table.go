@@ -21,7 +21,7 @@ var pipelineDocs = map[string]string{
 	"caps.max_bytes":              "largest upload in bytes; 0 is no cap",
 	"caps.max_estimated_cost_usd": "highest estimate of what one upload may cost in USD; 0 is no cap",
 	"prices":                      "prices that differ from the built-in table: by model id prefix, {input, output} in USD per million tokens in a batch job",
-	"on_demand_concurrency":       "requests under way at once for uploads that are too small for a job",
+	"on_demand_concurrency":       "requests under way at once in the whole deployment for uploads that are too small for a job; of several, a quarter is left to uploads that have none",
 	"max_wait":                    "longest wait for a job's slot or for throttling before a submission is given up",
 	"stale_after":                 "how long a submission stands untouched before the schedule wakes it",
 	"margin":                      "time that a slice of work keeps to put things in order",

@@ -40,7 +40,9 @@ func (r *Run) drive(owner string) *drive {
 		// The jobs' URIs are made of this and keys below the run's folder.
 		OutputBucket: c.opt.Bucket + "/" + c.opt.Prefix + r.rec.Name,
 		JobRole:      c.opt.Role, Workload: r.rec.Settings, TempDir: c.opt.TempDir, MaxJobs: r.rec.MaxJobs, Models: c.models,
-		Input: r.bucket, Output: r.bucket, Uploads: d.post, Jobs: d.post, Clock: c.clock, Observer: observer,
+		// All runs below one prefix share the limit of requests on demand.
+		Shared: &below{bucket: c.bucket, name: c.opt.Bucket, prefix: c.opt.Prefix},
+		Input:  r.bucket, Output: r.bucket, Uploads: d.post, Jobs: d.post, Clock: c.clock, Observer: observer,
 	}
 	d.submit = pipeline.NewSubmit(o, d.jobs, c.model)
 	d.collect = pipeline.NewCollect(o, d.jobs, quiet{})

@@ -115,8 +115,9 @@ type Settings struct {
 	// Prices override the compiled-in table, by model id prefix.
 	Prices map[string]Price `json:"prices,omitzero" yaml:"prices"`
 	// OnDemandConcurrency is how many requests of small uploads are under
-	// way at once in one function (default 8): they share the account's
-	// tokens per minute with live applications.
+	// way at once in the whole deployment (default 8): they share the
+	// account's tokens per minute with live applications. A quarter of
+	// them, at least one, is left to those who have none.
 	OnDemandConcurrency int `json:"on_demand_concurrency,omitzero" yaml:"on_demand_concurrency"`
 	// MaxWait is how long a submission may wait for a slot or a throttle
 	// before it is given up (default 168h). A pause stops the clock.

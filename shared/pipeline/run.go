@@ -17,10 +17,12 @@ type core struct {
 	settings   config.Settings
 	input      InputBucket
 	output     batch.Bucket
-	uploads    Queue
-	jobsQueue  Queue
-	clock      Clock
-	observer   Observer
+	// shared holds what the deployment's invocations tell each other.
+	shared    batch.Documents
+	uploads   Queue
+	jobsQueue Queue
+	clock     Clock
+	observer  Observer
 }
 
 // run is one invocation's work.
@@ -219,7 +221,7 @@ func (s *Submission) abandon(now time.Time) bool {
 	for i := range s.Parts {
 		p := &s.Parts[i]
 		switch {
-		case p.How == OnDemand && p.Status == PartRunning:
+		case s.Prepared && p.How == OnDemand && partRank[p.Status] < partRank[PartEnded]:
 			p.rise(PartEnded)
 			p.EndedAt, p.JobStatus = &now, batch.Stopped
 		case p.Status == PartEnded:

@@ -46,9 +46,12 @@ type Options struct {
 	// many as there are slots.
 	MaxJobs int
 	// TempDir is a private folder for what does not fit memory.
-	TempDir  string
-	Input    InputBucket
-	Output   batch.Bucket
+	TempDir string
+	Input   InputBucket
+	Output  batch.Bucket
+	// Shared is where those stand together who share one limit of requests
+	// on demand (settings' on_demand_concurrency). Nil: Output.
+	Shared   batch.Documents
 	Uploads  Queue
 	Jobs     Queue
 	Clock    Clock
@@ -59,8 +62,11 @@ type Options struct {
 }
 
 func (o Options) core() core {
+	if o.Shared == nil {
+		o.Shared = o.Output
+	}
 	return core{
-		deployment: o.Deployment, settings: o.Settings, input: o.Input, output: o.Output,
+		deployment: o.Deployment, settings: o.Settings, input: o.Input, output: o.Output, shared: o.Shared,
 		uploads: o.Uploads, jobsQueue: o.Jobs, clock: o.Clock, observer: o.Observer,
 	}
 }

@@ -35,7 +35,7 @@ var list = []mutant{
 	},
 	{
 		Name: "a stored answer is asked for again",
-		File: "pipeline/ondemand.go",
+		File: "pipeline/ask.go",
 		Old:  "skip := a.have[id] || a.halted != nil",
 		New:  "skip := a.halted != nil",
 	},
@@ -116,15 +116,42 @@ var list = []mutant{
 	},
 	{
 		Name: "a pause does not hinder a request on demand",
-		File: "pipeline/ondemand.go",
+		File: "pipeline/ask.go",
 		Old:  "	if paused {\n		a.halted = errPaused",
 		New:  "	if paused && !paused {\n		a.halted = errPaused",
 	},
 	{
 		Name: "who cannot see a pause asks on",
-		File: "pipeline/ondemand.go",
+		File: "pipeline/ask.go",
 		Old:  "		a.halted = err\n		return true",
 		New:  "		return false",
+	},
+
+	// The deployment's seats on demand.
+	{
+		Name: "others' requests on demand are not counted",
+		File: "pipeline/seats.go",
+		Old:  "t.settings.OnDemandConcurrency - all - t.mine",
+		New:  "t.settings.OnDemandConcurrency - all*0 - t.mine",
+	},
+	{
+		Name: "the seats on demand are written without condition",
+		File: "pipeline/seats.go",
+		Old:  "cond := batch.Condition{IfMatch: t.etag}",
+		New:  "cond := batch.Condition{}",
+	},
+	{
+		Name: "the seats of the dead never come free",
+		File: "pipeline/seats.go",
+		Old:  "return !now.Before(s.Until)",
+		New:  "return now.Before(time.Time{})",
+	},
+	{
+		Name: "a model that throttled another slice is asked on",
+		File: "pipeline/seats.go",
+		Old:  "if now.Before(t.doc.Models[t.model].Until) {",
+		New:  "if now.Before(t.doc.Models[t.model].Since) {",
+		Test: "TestAModelThatThrottlesRestsForTheWholeDeployment", Package: "pipeline/sim",
 	},
 
 	// Waiting for ever.

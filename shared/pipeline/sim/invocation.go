@@ -141,7 +141,7 @@ type handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, err
 // container.
 func (s *sim) handler(i *container) handle {
 	o := pipeline.Options{
-		Deployment: deployment, Settings: settings(), OutputBucket: outputBucket, JobRole: jobRole,
+		Deployment: deployment, Settings: s.settings(), OutputBucket: outputBucket, JobRole: jobRole,
 		Input: s.input.Hooked(i), Output: s.output.Hooked(i),
 		Uploads: s.uploads.Hooked(i), Jobs: s.jobs.Hooked(i), Clock: s.clock, Observer: i,
 	}
@@ -270,6 +270,16 @@ func (i *invocation) pause() {
 	}
 }
 
+// wait lets others run while a call takes its time.
+func (i *invocation) wait(d time.Duration) {
+	i.wake = i.s.clock.Now().Add(d)
+	if last := i.deadline.Add(grace); i.wake.After(last) {
+		i.wake = last
+	}
+	i.s.baton <- struct{}{}
+	<-i.resume
+}
+
 func (i *invocation) die(call string, after bool, how string) {
 	i.dead = how
 	i.s.report.Crashes[Place{call, after}]++
@@ -366,7 +376,7 @@ func (i *invocation) After(_ context.Context, call, key string, err error) error
 func conditional(call, key string) bool {
 	key = strings.TrimPrefix(key, outputBucket+"/")
 	return call == "Bucket.Put" && (strings.HasPrefix(key, "submissions/") && strings.HasSuffix(key, "/submission.json") ||
-		strings.HasPrefix(key, "control/dispatch/") || strings.HasPrefix(key, "control/gather/") || strings.HasPrefix(key, "taken/") || strings.HasPrefix(key, "rounds/") || strings.HasSuffix(key, "/latest.json"))
+		strings.HasPrefix(key, "control/dispatch/") || key == "control/on-demand" || strings.HasPrefix(key, "control/gather/") || strings.HasPrefix(key, "taken/") || strings.HasPrefix(key, "rounds/") || strings.HasSuffix(key, "/latest.json"))
 }
 
 // refuse says whether a call fails before it has had an effect.

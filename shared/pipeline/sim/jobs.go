@@ -67,7 +67,18 @@ func (p *modelPort) Answer(ctx context.Context, modelID string, how batch.Invoca
 		p.s.fault("%s is throttled", p.c.cur.name)
 		return nil, &batch.ServiceError{Class: batch.ErrThrottled, Code: "ThrottlingException", Message: "slow down", Status: 429}
 	}
+	if p.c.cur.dead != "" {
+		return p.Model.Answer(ctx, modelID, how, modelInput)
+	}
+	p.s.asking++
+	if p.s.asking > p.s.seats {
+		p.s.violation("%d requests on demand are under way at once, %d may be", p.s.asking, p.s.seats)
+	}
 	out, err := p.Model.Answer(ctx, modelID, how, modelInput)
+	if p.s.w.ponder > 0 && err == nil {
+		p.c.cur.wait(p.s.between(0, p.s.w.ponder))
+	}
+	p.s.asking--
 	if err == nil && poisoned(modelInput) {
 		return nil, &batch.ServiceError{Class: batch.ErrInvalid, Code: "ValidationException", Message: "the model does not like it", Status: 400}
 	}

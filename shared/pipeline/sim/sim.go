@@ -89,6 +89,8 @@ type sim struct {
 	repeats        int         // messages delivered twice
 	baton          chan struct{}
 	calls          map[string]int
+	seats          int // requests on demand that may be under way at once
+	asking         int // those that are
 
 	users  users
 	ledger ledger
@@ -120,7 +122,7 @@ func newSim(seed uint64, trace io.Writer) *sim {
 	s := &sim{
 		rnd: rand.New(rand.NewPCG(seed, 0x5eed)), trace: trace, stormy: true,
 		report: Report{Seed: seed, Crashes: map[Place]int{}, Statuses: map[string]int{}},
-		digest: fnv.New64a(), baton: make(chan struct{}), calls: map[string]int{},
+		digest: fnv.New64a(), baton: make(chan struct{}), calls: map[string]int{}, seats: 1 + int(seed%2),
 		clock: memory.NewClock(epoch),
 	}
 	s.drawWeather()

@@ -29,11 +29,11 @@ const (
 	claude = "anthropic.claude-3-haiku-20240307-v1:0"
 )
 
-func settings() config.Settings {
+func (s *sim) settings() config.Settings {
 	set := config.Default()
 	set.Quotas = config.Quotas{MinRecords: minRecords, MaxRecords: maxRecords, MaxFileBytes: maxFileBytes}
-	set.OnDemandConcurrency = 1
-	set.Parallel = 1 // what runs at once must do so in a known order
+	set.OnDemandConcurrency = s.seats // few enough that a slice never has two
+	set.Parallel = 1                  // what runs at once must do so in a known order
 	set.MaxParts = maxParts
 	return set
 }
@@ -275,6 +275,11 @@ func (s *sim) arrange() {
 		}
 		at := s.between(0, drops)
 		s.in(at, func() { s.drop(f, "") })
+		if !f.gather && !s.w.drought && r.IntN(8) == 0 { // somebody drops several small ones at once
+			for range 1 + r.IntN(4) {
+				s.in(at+s.between(0, 2*time.Second), func() { s.dropRows(f, "", pick(r, 1, 2, 2)) })
+			}
+		}
 		if f.gather {
 			for range r.IntN(6) {
 				s.in(at+s.between(0, pick(r, time.Minute, 10*time.Minute)), func() { s.drop(f, "") })
@@ -330,6 +335,10 @@ func (s *sim) setSlots(n int) {
 
 // drop puts an upload; key names one that is to be overwritten.
 func (s *sim) drop(f folder, key string) {
+	s.dropRows(f, key, pick(s.rnd, 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 16, 17, 20, 30))
+}
+
+func (s *sim) dropRows(f folder, key string, count int) {
 	if !s.stormy {
 		return
 	}
@@ -338,7 +347,6 @@ func (s *sim) drop(f folder, key string) {
 	if key == "" {
 		u.key = f.name + "/" + pick(r, "", "", "sub/", "a=b/c d/") + fmt.Sprintf("%s-%d", pick(r, "rows", "a+b %41 ü", "x&y#z"), u.serial) + f.ext
 	}
-	count := pick(r, 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 16, 17, 20, 30)
 	wrong := pick(r, 0, 0, 0.1, 0.4)
 	if r.IntN(20) == 0 {
 		wrong = 1

@@ -11,18 +11,19 @@ import (
 // weather is how rough a schedule is. Chances are per call unless they say
 // otherwise.
 type weather struct {
-	crash    float64 // an invocation dies
-	fault    float64 // a call fails, with or without its effect
-	conflict float64 // a conditional write is answered as if it had lost
-	slow     float64 // a call takes minutes
-	preempt  float64 // another invocation runs on
-	lose     float64 // per event of a job: it never comes
-	late     float64 // per message: it comes hours late
-	repeat   float64 // per message: it comes again
-	forget   float64 // per handled message: its deletion is lost
-	bad      float64 // per record of a job: it does not come back as an answer
-	odd      float64 // per job: it does not end as it should
-	throttle float64 // per request on demand
+	crash    float64       // an invocation dies
+	fault    float64       // a call fails, with or without its effect
+	conflict float64       // a conditional write is answered as if it had lost
+	slow     float64       // a call takes minutes
+	preempt  float64       // another invocation runs on
+	lose     float64       // per event of a job: it never comes
+	late     float64       // per message: it comes hours late
+	repeat   float64       // per message: it comes again
+	forget   float64       // per handled message: its deletion is lost
+	bad      float64       // per record of a job: it does not come back as an answer
+	odd      float64       // per job: it does not end as it should
+	throttle float64       // per request on demand
+	ponder   time.Duration // how long a model may think about a request
 	lag      time.Duration
 	answer   memory.Repeat // to a repeated Create
 	alive    int           // invocations at once
@@ -86,6 +87,7 @@ func (s *sim) drawWeather() {
 	w.forget = pick(r, 0, 0.02, 0.1)
 	w.throttle = pick(r, 0, 0.05, 0.3)
 	w.lag = pick(r, 0, 0, 5*time.Second, 2*time.Minute)
+	w.ponder = pick(r, 0, 0, time.Second, 20*time.Second)
 	w.stubborn = r.IntN(40) == 0
 	w.cursed = r.IntN(60) == 0
 	if r.IntN(5) < 3 {
@@ -103,8 +105,8 @@ func (s *sim) drawWeather() {
 }
 
 func (w weather) String() string {
-	return fmt.Sprintf("crash=%g fault=%g conflict=%g slow=%g preempt=%g lose=%g late=%g repeat=%g forget=%g bad=%g odd=%g throttle=%g lag=%v repeated-create=%d alive=%d timeout=%v tick=%v storm=%v slots=%d stubborn=%v cursed=%v siege=%v drought=%v plan=%+v",
-		w.crash, w.fault, w.conflict, w.slow, w.preempt, w.lose, w.late, w.repeat, w.forget, w.bad, w.odd, w.throttle, w.lag, w.answer, w.alive, w.timeout, w.tick, w.storm, w.slots, w.stubborn, w.cursed, w.siege, w.drought, w.plan)
+	return fmt.Sprintf("crash=%g fault=%g conflict=%g slow=%g preempt=%g lose=%g late=%g repeat=%g forget=%g bad=%g odd=%g throttle=%g ponder=%v lag=%v repeated-create=%d alive=%d timeout=%v tick=%v storm=%v slots=%d stubborn=%v cursed=%v siege=%v drought=%v plan=%+v",
+		w.crash, w.fault, w.conflict, w.slow, w.preempt, w.lose, w.late, w.repeat, w.forget, w.bad, w.odd, w.throttle, w.ponder, w.lag, w.answer, w.alive, w.timeout, w.tick, w.storm, w.slots, w.stubborn, w.cursed, w.siege, w.drought, w.plan)
 }
 
 // calm ends all faults: what is held up comes, nothing fails any more.
