@@ -41,12 +41,17 @@ func (b *builder) addBuckets() {
 		NoncurrentVersionExpiration: awscdk.Duration_Days(jsii.Number(b.settings.NoncurrentDays)),
 		ExpiredObjectDeleteMarker:   jsii.Bool(true),
 	})
-	// State is changed by conditional writes and never needs an old version.
-	b.output = b.bucket("BucketOutput", "out", false, abort, &awss3.LifecycleRule{
-		Id:         jsii.String("expire-staged-leftovers"),
-		Prefix:     jsii.String(config.Staged),
-		Expiration: awscdk.Duration_Days(jsii.Number(b.settings.StagedDays)),
-	})
+	if name := b.settings.Output.Bucket; name != "" {
+		// Of another account: its owner lets the roles in.
+		b.output = awss3.Bucket_FromBucketName(b.stack, jsii.String("BucketOutput"), jsii.String(name))
+	} else {
+		// State is changed by conditional writes and never needs an old version.
+		b.output = b.bucket("BucketOutput", "out", false, abort, &awss3.LifecycleRule{
+			Id:         jsii.String("expire-staged-leftovers"),
+			Prefix:     jsii.String(config.Staged),
+			Expiration: awscdk.Duration_Days(jsii.Number(b.settings.StagedDays)),
+		})
+	}
 
 	b.notifyUploads()
 	b.letBedrockIn()

@@ -134,5 +134,8 @@ func (b *builder) addOutputs() {
 	} {
 		awscdk.NewCfnOutput(b.stack, jsii.String(camel(env)), &awscdk.CfnOutputProps{Value: values[env]})
 	}
+	if b.settings.Output.Bucket != "" {
+		awscdk.NewCfnOutput(b.stack, jsii.String("OutputBucketPolicy"), &awscdk.CfnOutputProps{Value: b.stack.ToJsonString(b.outputBucketPolicy(), nil)})
+	}
 	awscdk.NewCfnOutput(b.stack, jsii.String("OperationsTopicArn"), &awscdk.CfnOutputProps{Value: b.operations.TopicArn()})
 }

@@ -44,6 +44,9 @@ func (b *builder) addJobRole() awsiam.Role {
 	if profiles := modelARNs(b.settings.Resources(), true); len(profiles) > 0 {
 		statements = append(statements, statement{sid: "CallProfiles", actions: []string{"bedrock:InvokeModel"}, resources: profiles})
 	}
+	if b.settings.VPC.Jobs {
+		statements = append(statements, b.jobNetwork()...)
+	}
 	statements = append(statements, b.keyStatements()...)
 	return awsiam.NewRole(b.stack, jsii.String("RoleJob"), &awsiam.RoleProps{
 		Description: jsii.String("Bedrock runs this deployment's batch jobs as this role."),

@@ -50,7 +50,8 @@ type builder struct {
 	pipeline string // the settings as the functions read them
 
 	key                              awskms.IKey // nil: each service's own
-	input, output                    awss3.Bucket
+	input                            awss3.Bucket
+	output                           awss3.IBucket // another account's where the stage names one
 	uploads, jobs                    queue
 	undelivered                      awssqs.Queue
 	topic, operations                awssns.Topic
@@ -82,6 +83,10 @@ func New(app constructs.Construct, props Props) (awscdk.Stack, error) {
 	b.addKey()
 	if b.key != nil {
 		s.Pipeline.KMSKey = *b.key.KeyArn() // jobs write with it too
+	}
+	s.Pipeline.OutputOwner = s.Output.Account
+	if s.VPC.Jobs {
+		s.Pipeline.JobSubnets, s.Pipeline.JobSecurityGroups = s.VPC.Subnets, s.VPC.SecurityGroups
 	}
 	if b.pipeline, err = s.Pipeline.Encode(); err != nil {
 		return nil, fmt.Errorf("stage %s: %w", s.Stage, err)

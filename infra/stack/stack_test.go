@@ -186,6 +186,7 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 	s.Models = append(slices.Clone(s.Models), profile, custom)
 	s.OperationsEmails = []string{"night@example.com"}
 	s.VPC.Subnets, s.VPC.SecurityGroups = []string{"subnet-12345678", "subnet-87654321"}, []string{"sg-12345678"}
+	s.VPC.Jobs = true
 	s.Removal = "destroy"
 	s.Tracing = true
 	s.AccessLogs = "example-access-logs"
@@ -230,6 +231,10 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		{"LogSubmit", `"RetentionInDays":14`},
 		{"FunctionCollect", `"VpcConfig":{"SecurityGroupIds":["sg-12345678"],"SubnetIds":["subnet-12345678","subnet-87654321"]}`},
 		{"RoleCollect", `"Sid":"JoinNetwork"`},
+		{"RoleJob", `"Sid":"MakeInterfaces"`},
+		{"RoleJob", `:subnet/subnet-87654321"`},
+		{"RoleJob", `"aws:RequestTag/BedrockModelInvocationJobArn":{"Fn::Sub":`},
+		{"FunctionSubmit", `\"job_subnets\":[\"subnet-12345678\",\"subnet-87654321\"],\"job_security_groups\":[\"sg-12345678\"]`},
 		{"RoleSubmit", `"Action":"bedrock:GetInferenceProfile","Effect":"Allow","Resource":"` + profile + `"`},
 		{"RoleSubmit", `"Action":"bedrock:GetCustomModel","Effect":"Allow","Resource":"` + custom + `"`},
 		{"AlarmSubmitSlow", `"Threshold":285000`},

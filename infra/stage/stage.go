@@ -63,6 +63,8 @@ type Settings struct {
 	Encryption string `yaml:"encryption" doc:"managed makes a KMS key for buckets, queues, topic, logs and what jobs write; or the ARN of a key of the same account and region, whose policy must then let s3.amazonaws.com, events.amazonaws.com and cloudwatch.amazonaws.com use kms:Decrypt and kms:GenerateDataKey, logs.REGION.amazonaws.com encrypt the log groups, and IAM policies of the account give access. Keys of the services if empty"`
 	// VPC puts the functions into a network.
 	VPC VPC `yaml:"vpc" doc:"the functions' network; without it they run in Lambda's own"`
+	// Output is a bucket of another account in the place of the stack's own.
+	Output Output `yaml:"output" doc:"an output bucket of another account"`
 	// Tracing turns on X-Ray for the functions.
 	Tracing bool `yaml:"tracing" doc:"X-Ray traces of the functions"`
 	// AccessLogs is a bucket that gets both buckets' server access logs.
@@ -92,6 +94,15 @@ type VPC struct {
 	Subnets []string `yaml:"subnets" doc:"ids of the subnets that the functions run in, best in several zones; S3 (gateway), SQS, SNS, Bedrock, Bedrock runtime and CloudWatch Logs must be reachable from there, by endpoints or NAT. None if empty"`
 	// SecurityGroups must let HTTPS out.
 	SecurityGroups []string `yaml:"security_groups" doc:"ids of the functions' security groups, which must let HTTPS out"`
+	// Jobs puts Bedrock's batch jobs there too.
+	Jobs bool `yaml:"jobs" doc:"batch jobs too read and write from this network: Bedrock makes network interfaces in it as the role of the jobs. S3 must be reachable"`
+}
+
+// Output is a bucket that exists already and belongs to another account. Both
+// members are given together or not at all.
+type Output struct {
+	Bucket  string `yaml:"bucket" doc:"name of an existing bucket of another account, of the same region, that holds state and results instead of a bucket of the stack. Its owner puts the policy of the stack's output OutputBucketPolicy on it (docs/deploy.md). None if empty"`
+	Account string `yaml:"account" doc:"the account that output.bucket belongs to, 12 digits"`
 }
 
 // Function sizes one function.

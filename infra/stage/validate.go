@@ -18,6 +18,7 @@ var (
 	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	keyPattern      = regexp.MustCompile(`^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	boundaryPattern = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/.+$`)
+	accountPattern  = regexp.MustCompile(`^[0-9]{12}$`)
 	subnetPattern   = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
 	groupPattern    = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
 	tagPattern      = regexp.MustCompile(`^[\pL\pZ\pN_.:/=+@-]*$`)
@@ -88,6 +89,12 @@ func (s Settings) Validate() error {
 	for i, id := range s.VPC.SecurityGroups {
 		check(groupPattern.MatchString(id), "vpc.security_groups[%d] is %q: not a security group's id", i, id)
 	}
+	check(!s.VPC.Jobs || len(s.VPC.Subnets) > 0, "vpc.jobs needs vpc.subnets and vpc.security_groups")
+	check(!s.VPC.Jobs || len(s.VPC.Subnets) <= 16, "vpc.subnets has %d entries: a job takes at most 16", len(s.VPC.Subnets))
+	check((s.Output.Bucket == "") == (s.Output.Account == ""), "output has bucket %q and account %q: give both or neither", s.Output.Bucket, s.Output.Account)
+	check(s.Output.Bucket == "" || bucketPattern.MatchString(s.Output.Bucket), "output.bucket is %q: not a bucket's name", s.Output.Bucket)
+	check(s.Output.Account == "" || accountPattern.MatchString(s.Output.Account), "output.account is %q: not the 12 digits of an account", s.Output.Account)
+	check(s.Output.Bucket == "" || s.Encryption == "", "encryption is %q: with output.bucket the bucket's owner chooses its key", s.Encryption)
 	for k, v := range s.Tags {
 		check(k != "" && len(k) <= 128 && tagPattern.MatchString(k) && !strings.HasPrefix(strings.ToLower(k), "aws:"), "tags: %q is not a tag's key", k)
 		check(len(v) <= 256 && tagPattern.MatchString(v), "tags.%s is %q: not a tag's value", k, v)

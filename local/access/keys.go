@@ -22,7 +22,8 @@ func init() {
 		sns:Protocol sns:Endpoint
 		sts:RoleSessionName
 		bedrock:InferenceProfileArn
-		lambda:FunctionArn lambda:EventSourceToken`) {
+		lambda:FunctionArn lambda:EventSourceToken
+		aws:RequestTag/* aws:TagKeys ec2:CreateAction ec2:ResourceTag/* ec2:Subnet`) {
 		knownKeys[strings.ToLower(key)] = key
 	}
 }
@@ -34,7 +35,11 @@ func Operators() []string { return slices.Sorted(maps.Keys(operators)) }
 func ConditionKeys() []string { return slices.Sorted(maps.Values(knownKeys)) }
 
 func knownKey(name string) error {
-	if knownKeys[strings.ToLower(name)] == "" {
+	key := strings.ToLower(name)
+	if tags, _, found := strings.Cut(key, "/"); found {
+		key = tags + "/*" // of any tag
+	}
+	if knownKeys[key] == "" {
 		return fmt.Errorf("condition key %q is not filled in by any service here", name)
 	}
 	return nil

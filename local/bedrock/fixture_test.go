@@ -173,6 +173,7 @@ func (b *bus) path(name string) []string {
 // world is a service with fakes around it.
 type world struct {
 	t         *testing.T
+	change    func(*sdk.CreateModelInvocationJobInput) // of what create asks for; may be nil
 	store     *memory
 	authority *authority
 	bus       *bus
@@ -248,7 +249,11 @@ func spec(name string) *sdk.CreateModelInvocationJobInput {
 func (w *world) create(name string, body []byte) string {
 	w.t.Helper()
 	w.store.put("bucket", "staged/"+name+"/in/0.jsonl", body)
-	out, err := w.api.CreateModelInvocationJob(w.t.Context(), spec(name))
+	q := spec(name)
+	if w.change != nil {
+		w.change(q)
+	}
+	out, err := w.api.CreateModelInvocationJob(w.t.Context(), q)
 	if err != nil {
 		w.t.Fatal(err)
 	}

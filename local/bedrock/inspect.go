@@ -105,9 +105,20 @@ func (s *Service) inspect(ctx context.Context, j *job) (int64, error) {
 			return 0, faultf("Customer doesn't have permissions to invokeModel on %s with role arn: %s", resource, d.RoleARN)
 		}
 	}
+	if err := s.interfaces(ctx, j, role); err != nil {
+		return 0, err
+	}
+	// Who says whose a bucket is and errs is denied, as S3 does with
+	// x-amz-expected-bucket-owner; all buckets here are of one account.
+	if owner := d.Input.S3.Owner; owner != "" && owner != access.Account {
+		return 0, readFault(fmt.Errorf("the bucket's owner is not %s: %w", owner, ErrDenied), d)
+	}
 	files, err := inputs(ctx, store, d)
 	if err != nil {
 		return 0, err
+	}
+	if owner := d.Output.S3.Owner; owner != "" && owner != access.Account {
+		return 0, writeFault(fmt.Errorf("the bucket's owner is not %s: %w", owner, ErrDenied), d)
 	}
 	if bucket, _ := place(d.Output.S3.URI); bucket != "" {
 		if err := store.MayPut(ctx, bucket, outputKey(j, "manifest.json.out")); err != nil {
@@ -137,6 +148,41 @@ func (s *Service) inspect(ctx context.Context, j *job) (int64, error) {
 		return 0, faultf("Batch job contains less records (%d) than the required minimum of: %d", total, base.MinRecords)
 	}
 	return total, nil
+}
+
+// interfaces is what Bedrock does with a job's network: it makes interfaces in
+// the subnets with the groups, as the job's role, and tags them as the job's.
+// AWS does not say in which words it fails.
+func (s *Service) interfaces(ctx context.Context, j *job, role *access.Principal) error {
+	if j.Detail.VPC == nil {
+		return nil
+	}
+	const made, job = "network-interface/eni-0123456789abcdef0", "/BedrockModelInvocationJobArn"
+	arn := func(what string) string { return "arn:aws:ec2:" + access.Region + ":" + access.Account + ":" + what }
+	asked := map[string][]string{"aws:RequestTag/BedrockManaged": {"true"}, "aws:RequestTag" + job: {j.Detail.ARN},
+		"aws:TagKeys": {"BedrockManaged", "BedrockModelInvocationJobArn"}}
+	type call struct {
+		action, resource string
+		context          map[string][]string
+	}
+	calls := []call{{"ec2:CreateNetworkInterface", made, asked}}
+	for _, id := range j.Detail.VPC.SecurityGroupIDs {
+		calls = append(calls, call{"ec2:CreateNetworkInterface", "security-group/" + id, asked})
+	}
+	for _, id := range j.Detail.VPC.SubnetIDs {
+		tagged := map[string][]string{"ec2:Subnet": {arn("subnet/" + id)}, "ec2:ResourceTag" + job: {j.Detail.ARN}}
+		calls = append(calls, call{"ec2:CreateNetworkInterface", "subnet/" + id, asked},
+			call{"ec2:CreateNetworkInterfacePermission", made, tagged}, call{"ec2:DeleteNetworkInterface", made, tagged})
+	}
+	calls = append(calls, call{"ec2:CreateTags", made, map[string][]string{
+		"ec2:CreateAction": {"CreateNetworkInterface"}, "aws:TagKeys": asked["aws:TagKeys"]}})
+	for _, c := range calls {
+		err := s.cfg.Authority.Check(ctx, access.Call{Principal: role, Action: c.action, Resource: arn(c.resource), Context: c.context})
+		if err != nil {
+			return faultf("Could not make a network interface for the job: %v", err)
+		}
+	}
+	return nil
 }
 
 // inspectFile checks the outer shape of each line and counts, up to one more

@@ -106,6 +106,35 @@ func TestJobsGoOnAfterARestart(t *testing.T) {
 	})
 }
 
+func TestAJobInANetworkMakesItsInterfacesAsItsRole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.change = inNetwork
+		arn := w.create("inside", records(100))
+		time.Sleep(5 * time.Second)
+		got := w.get(arn)
+		if got.Status != types.ModelInvocationJobStatusCompleted || got.VpcConfig == nil || !slices.Equal(got.VpcConfig.SubnetIds, []string{"subnet-1"}) {
+			t.Errorf("%s in %+v: %s", got.Status, got.VpcConfig, aws.ToString(got.Message))
+		}
+		var asked []string
+		for _, call := range w.authority.asked {
+			if strings.HasPrefix(call.Action, "ec2:") {
+				asked = append(asked, call.Action+" "+call.Resource[strings.LastIndex(call.Resource, ":")+1:])
+			}
+		}
+		const eni = "network-interface/eni-0123456789abcdef0"
+		if want := []string{"ec2:CreateNetworkInterface " + eni, "ec2:CreateNetworkInterface security-group/sg-1", "ec2:CreateNetworkInterface subnet/subnet-1",
+			"ec2:CreateNetworkInterfacePermission " + eni, "ec2:DeleteNetworkInterface " + eni, "ec2:CreateTags " + eni}; !slices.Equal(asked, want) {
+			t.Errorf("asked for %q", asked)
+		}
+	})
+}
+
+// inNetwork puts a job into a network.
+func inNetwork(q *sdk.CreateModelInvocationJobInput) {
+	q.VpcConfig = &types.VpcConfig{SubnetIds: []string{"subnet-1"}, SecurityGroupIds: []string{"sg-1"}}
+}
+
 func TestJobsThatCannotRunFailWhileValidating(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -125,6 +154,24 @@ func TestJobsThatCannotRunFailWhileValidating(t *testing.T) {
 		{"a role that does not trust the service", records(100), func(w *world) { w.authority.noTrust = true }, "could not assume the role"},
 		{"a role that may not read", records(100), func(w *world) { w.store.denyGet = true }, "Could not validate GetObject permissions to access Amazon S3 bucket: bucket"},
 		{"a role that may not write", records(100), func(w *world) { w.store.denyPut = true }, "Could not validate PutObject permissions to access Amazon S3 bucket: bucket"},
+		{"an input bucket that is somebody else's", records(100), func(w *world) {
+			w.change = func(q *sdk.CreateModelInvocationJobInput) {
+				q.InputDataConfig.(*types.ModelInvocationJobInputDataConfigMemberS3InputDataConfig).Value.S3BucketOwner = aws.String("444455556666")
+			}
+		}, "Could not validate GetObject permissions to access Amazon S3 bucket: bucket"},
+		{"an output bucket that is somebody else's", records(100), func(w *world) {
+			w.change = func(q *sdk.CreateModelInvocationJobInput) {
+				q.OutputDataConfig.(*types.ModelInvocationJobOutputDataConfigMemberS3OutputDataConfig).Value.S3BucketOwner = aws.String("444455556666")
+			}
+		}, "Could not validate PutObject permissions to access Amazon S3 bucket: bucket"},
+		{"a role that may make no interface in a subnet", records(100), func(w *world) {
+			w.change = inNetwork
+			w.authority.deny = map[string]string{"ec2:CreateNetworkInterface": "subnet-1"}
+		}, "Could not make a network interface"},
+		{"a role that may not tag interfaces", records(100), func(w *world) {
+			w.change = inNetwork
+			w.authority.deny = map[string]string{"ec2:CreateTags": "network-interface"}
+		}, "Could not make a network interface"},
 		{"a bucket that is not there", records(100), func(w *world) { w.store.noBucket = true }, "does not exist"},
 		{"a role without the profile", records(100), func(w *world) { w.authority.deny = map[string]string{"bedrock:InvokeModel": "inference-profile"} }, "Customer doesn't have permissions to invokeModel"},
 	}

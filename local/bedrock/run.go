@@ -162,6 +162,9 @@ func (r *run) records(ctx context.Context, in *lines, out *output) error {
 			return err
 		}
 		r.s.count(r.j, r.done)
+		if tell := r.s.cfg.Progress; tell != nil {
+			tell(r.d.Name, r.processed(), r.j.Records)
+		}
 		if r.halt >= 0 && r.processed() >= r.halt {
 			r.halt = -1
 			if err := r.s.halt(r.j); err != nil {

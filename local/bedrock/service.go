@@ -68,6 +68,9 @@ type Config struct {
 	Objects func(*access.Principal) ObjectStore
 	// Events takes the state changes. Required.
 	Events Publisher
+	// Progress is told how many records of a job are processed, of how many,
+	// some twenty times a job. Optional; it must be quick.
+	Progress func(jobName string, processed, total int64)
 	// Clock paces the jobs; default is the machine's.
 	Clock *clock.Clock
 	// Answers answers records and runtime calls; default model.BuiltIn.

@@ -187,6 +187,9 @@ func makeLocal(t *testing.T, dir string, env []string) {
 		}
 		select {
 		case <-ended:
+			if _, err := os.Stat(filepath.Join(dir, ".local", "env")); err == nil {
+				t.Error("after Ctrl-C the env file is still there")
+			}
 		case <-time.After(time.Minute):
 			t.Error("make local did not end:", syscall.Kill(-terminal.Process.Pid, syscall.SIGKILL))
 			<-ended

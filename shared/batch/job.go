@@ -60,6 +60,9 @@ type JobSpec struct {
 	// InputOwner and OutputOwner are account ids for buckets of another
 	// account; KMSKey encrypts the output. All optional.
 	InputOwner, OutputOwner, KMSKey string
+	// Subnets (1 to 16 ids) and SecurityGroups (1 to 5 ids) are the network
+	// that the job reads and writes from; both or neither.
+	Subnets, SecurityGroups []string
 }
 
 // Counts are the record counts of a job. A running job's lag by up to a

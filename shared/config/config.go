@@ -150,6 +150,13 @@ type Settings struct {
 	WorkloadMetrics bool `json:"workload_metrics,omitzero" yaml:"workload_metrics"`
 	// KMSKey encrypts what jobs write, if set (key ARN).
 	KMSKey string `json:"kms_key,omitzero" yaml:"-"`
+	// OutputOwner is the account (12 digits) that the output bucket belongs
+	// to, where it is not the deployment's own.
+	OutputOwner string `json:"output_owner,omitzero" yaml:"-"`
+	// JobSubnets and JobSecurityGroups are the network that jobs run in, by
+	// ids; both or neither.
+	JobSubnets        []string `json:"job_subnets,omitzero" yaml:"-"`
+	JobSecurityGroups []string `json:"job_security_groups,omitzero" yaml:"-"`
 }
 
 // Default is a deployment that chose nothing.
@@ -234,6 +241,8 @@ func (s Settings) Validate() error {
 	check(s.MemoryBytes > 0 && s.SpillBytes > 0, "memory_bytes and spill_bytes must be positive")
 	check(s.MaxParts >= 1 && s.MaxParts <= 2000, "max_parts is %d, must be 1 to 2000", s.MaxParts)
 	check(s.Parallel >= 1 && s.Parallel <= 256, "parallel is %d, must be 1 to 256", s.Parallel)
+	check((len(s.JobSubnets) > 0) == (len(s.JobSecurityGroups) > 0), "job_subnets and job_security_groups: give both or neither")
+	check(s.OutputOwner == "" || len(s.OutputOwner) == 12 && strings.Trim(s.OutputOwner, "0123456789") == "", "output_owner is %q, must be the 12 digits of an account", s.OutputOwner)
 	check(s.Caps.MaxRecords >= 0 && s.Caps.MaxBytes >= 0 && s.Caps.MaxEstimatedCostUSD >= 0, "caps must not be negative")
 	return errors.Join(errs...)
 }

@@ -54,6 +54,9 @@ func (r *submitRun) create(ctx context.Context, lease *dispatchHold, s *Submissi
 		Input:  "s3://" + r.bucket + "/" + inputKey(s.ID, n, attempt),
 		Output: "s3://" + r.bucket + "/" + outputPrefix(s.ID, n, attempt),
 		Tags:   w.Tags, KMSKey: r.settings.KMSKey,
+		// Parts and outputs lie in the one bucket.
+		InputOwner: r.settings.OutputOwner, OutputOwner: r.settings.OutputOwner,
+		Subnets: r.settings.JobSubnets, SecurityGroups: r.settings.JobSecurityGroups,
 	}
 	if w.TimeoutHours != nil {
 		spec.TimeoutHours = *w.TimeoutHours

@@ -213,19 +213,32 @@ func TestSettingsAreLaidOverTheFunctionsOwn(t *testing.T) {
 
 var update = flag.Bool("update", false, "write golden files anew")
 
-func TestTheListOfWhatIsSupportedIsUpToDate(t *testing.T) {
-	path := filepath.Join(source, "../../SUPPORTED.md")
-	if *update {
-		if err := os.WriteFile(path, []byte(supported()), 0o644); err != nil {
+func TestTheListsOfWhatIsSupportedAreUpToDate(t *testing.T) {
+	const begin, end = "<!-- operations: made by go test ./cmd/local -update -->\n", "<!-- end of operations -->\n"
+	for name, make := range map[string]func(have string) string{
+		"SUPPORTED.md": func(string) string { return supported() },
+		"README.md": func(have string) string {
+			before, rest, found := strings.Cut(have, begin)
+			_, after, closed := strings.Cut(rest, end)
+			if !found || !closed {
+				t.Fatal("README.md has no place for the table of operations")
+			}
+			return before + begin + operations() + end + after
+		},
+	} {
+		path := filepath.Join(source, "../..", name)
+		have, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	have, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != supported() {
-		t.Fatal("SUPPORTED.md is stale: run go test ./cmd/local -update")
+		want := make(string(have))
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if string(have) != want {
+			t.Errorf("%s is stale: run go test ./cmd/local -update", name)
+		}
 	}
 }
 

@@ -35,17 +35,27 @@ func apis() []api {
 	}
 }
 
+// operations is the table of the operations that the routers know, as
+// README.md and SUPPORTED.md have it.
+func operations() string {
+	var b strings.Builder
+	b.WriteString("| service | operations |\n| --- | --- |\n")
+	for _, s := range apis() {
+		fmt.Fprintf(&b, "| %s | %s |\n", s.name, strings.Join(s.operations, ", "))
+	}
+	b.WriteString("| S3 | objects, versions, multipart uploads, copies, listings and batch deletes as versitygw has them; " +
+		"buckets, policies and notifications come from the template |\n")
+	return b.String()
+}
+
 // supported is the list of what the services understand, made from their code.
 func supported() string {
 	var b strings.Builder
 	b.WriteString("# What the local services understand\n\n" +
 		"Made from the code by `go test ./cmd/local -update`; `local --supported` prints it. Whatever is not here is refused by name.\n\n" +
 		"## API operations\n\n")
-	for _, s := range apis() {
-		fmt.Fprintf(&b, "- %s: %s\n", s.name, strings.Join(s.operations, ", "))
-	}
-	b.WriteString("- S3: objects, versions, multipart uploads, copies, listings and batch deletes as versitygw has them; " +
-		"buckets, policies and notifications come from the template\n\n## Template\n\n")
+	b.WriteString(operations())
+	b.WriteString("\n## Template\n\n")
 	b.WriteString(template.Supported())
 	b.WriteString("\nIntrinsic functions: Ref, Fn::GetAtt, Fn::Join, Fn::Sub.\n\n## Policies\n\n")
 	fmt.Fprintf(&b, "Condition operators (with ForAnyValue:, ForAllValues: and IfExists): Null, %s.\n\nCondition keys: %s.\n\n",

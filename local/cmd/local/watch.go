@@ -16,14 +16,24 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/local/cloudwatch"
 )
 
-// watch prints, for whoever plays with the services, what comes and goes: one
-// line per upload, job and notice. It shows names, never contents. A nil watch
-// prints nothing.
+// watch prints, for whoever plays with the services, what comes and goes: a
+// line for each upload, change of a job's state, quarter of its records, and
+// notice. It shows names and counts, never contents. A nil watch prints
+// nothing.
 type watch struct {
 	mu  sync.Mutex
 	out io.Writer
 	now func() time.Time
+	// progress is how far jobs are that have not ended.
+	progress map[string]progress
 }
+
+// progress are records of a job.
+type progress struct{ processed, total int64 }
+
+func (p progress) quarter() int64 { return 4 * p.processed / max(1, p.total) }
+
+func (p progress) String() string { return fmt.Sprintf("%d of %d records", p.processed, p.total) }
 
 func (w *watch) line(what, format string, args ...any) {
 	if w == nil {
@@ -94,11 +104,44 @@ func (w *watch) jobs(next bedrock.Publisher) bedrock.Publisher {
 				more = "for " + path.Base(e.Detail.BatchModelID)
 			case "Failed":
 				more = e.Detail.FailureMessage
+			case "Completed", "PartiallyCompleted", "Stopped", "Expired":
+				more = w.ended(e.Detail.BatchJobName)
 			}
 			w.line("job", "%s  %-18s %s", e.Detail.BatchJobName, e.Detail.Status, more)
 		}
 		return next.Publish(ctx, envelope)
 	})
+}
+
+// progressed shows a job's records when another quarter of them is done; all
+// of them are told with its end.
+func (w *watch) progressed(job string, processed, total int64) {
+	if w == nil {
+		return
+	}
+	now := progress{processed, total}
+	w.mu.Lock()
+	if w.progress == nil {
+		w.progress = map[string]progress{}
+	}
+	before := w.progress[job]
+	w.progress[job] = now
+	w.mu.Unlock()
+	if now.quarter() > before.quarter() && processed < total {
+		w.line("job", "%s  %-18s %s", job, "InProgress", now)
+	}
+}
+
+// ended forgets a job and says how far it came; nothing if it never began.
+func (w *watch) ended(job string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last, began := w.progress[job]
+	delete(w.progress, job)
+	if !began {
+		return ""
+	}
+	return last.String()
 }
 
 // published shows a notice by its subject; what alarms publish is shown by

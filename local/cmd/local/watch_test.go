@@ -44,7 +44,13 @@ func TestWatchShowsUploadsJobsAndNotices(t *testing.T) {
 	}))
 	w.uploaded([]byte(`{"Service":"Amazon S3","Event":"s3:TestEvent"}`))
 	w.uploaded([]byte(`{"Records":[{"s3":{"bucket":{"name":"in"},"object":{"key":"day+1/%C3%BC.csv","size":1234567}}}]}`))
-	for _, status := range []string{"Submitted", "Completed"} {
+	for _, status := range []string{"Submitted", "InProgress", "Completed"} {
+		if status == "Completed" {
+			for processed := int64(0); processed <= 264; processed += 13 {
+				w.progressed("bb-1", min(processed, 264), 264)
+			}
+			w.progressed("bb-1", 264, 264)
+		}
 		if err := jobs.Publish(t.Context(), []byte(`{"detail":{"batchJobName":"bb-1","batchModelId":"arn:aws:bedrock:us-east-1::foundation-model/m","status":"`+status+`"}}`)); err != nil {
 			t.Fatal(err)
 		}
@@ -53,11 +59,15 @@ func TestWatchShowsUploadsJobsAndNotices(t *testing.T) {
 	w.published("arn:aws:sns:us-east-1:123456789012:notices", "")
 	want := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  upload  s3://in/day 1/ü\.csv  1\.2 MB
 \d\d:\d\d:\d\d  job     bb-1  Submitted          for m
-\d\d:\d\d:\d\d  job     bb-1  Completed
+\d\d:\d\d:\d\d  job     bb-1  InProgress
+\d\d:\d\d:\d\d  job     bb-1  InProgress         78 of 264 records
+\d\d:\d\d:\d\d  job     bb-1  InProgress         143 of 264 records
+\d\d:\d\d:\d\d  job     bb-1  InProgress         208 of 264 records
+\d\d:\d\d:\d\d  job     bb-1  Completed          264 of 264 records
 \d\d:\d\d:\d\d  notice  day 1 is done
 \d\d:\d\d:\d\d  notice  without a subject, on notices
 $`)
-	if got := out.text.String(); !want.MatchString(got) || published != 2 {
+	if got := out.text.String(); !want.MatchString(got) || published != 3 {
 		t.Errorf("published %d, shown:\n%s", published, got)
 	}
 }

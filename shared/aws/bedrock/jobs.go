@@ -61,6 +61,9 @@ func (j *Jobs) Create(ctx context.Context, spec batch.JobSpec) (string, error) {
 			},
 		},
 	}
+	if len(spec.Subnets) > 0 {
+		in.VpcConfig = &types.VpcConfig{SubnetIds: spec.Subnets, SecurityGroupIds: spec.SecurityGroups}
+	}
 	if spec.TimeoutHours != 0 {
 		in.TimeoutDurationInHours = aws.Int32(int32(spec.TimeoutHours))
 	}
