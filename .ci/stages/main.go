@@ -21,7 +21,7 @@ import (
 )
 
 // quick are the packages that need neither CDK nor the local services.
-var quick = existing("./functions/...", "./shared/...", "./cmd/...", "./bench/...", "./infra/stage/...", "./infra/assembly/...", "./infra/template/...")
+var quick = existing("./functions/...", "./shared/...", "./cmd/...", "./bench/...", "./infra/stage/...", "./infra/assembly/...", "./infra/template/...", "./infra/spec/...")
 
 // stage is a named list of commands; the first that fails ends it.
 type stage struct {

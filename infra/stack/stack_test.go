@@ -17,6 +17,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/infra/app"
 	"github.com/bedrock-batch/bedrock-batch/infra/assembly"
+	"github.com/bedrock-batch/bedrock-batch/infra/spec"
 	"github.com/bedrock-batch/bedrock-batch/infra/stack"
 	"github.com/bedrock-batch/bedrock-batch/infra/stage"
 )
@@ -97,11 +98,18 @@ func synth(t *testing.T, all ...stage.Settings) [][]byte {
 		}
 	}
 	a.Synth(nil)
+	known, err := spec.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var templates [][]byte
 	for _, s := range all {
 		template, err := assembly.Golden(out, s.Prefix())
 		if err != nil {
 			t.Fatal(err)
+		}
+		if err := known.Check(template); err != nil {
+			t.Errorf("stage %s is not what AWS's resource specification knows:\n%v", s.Stage, err)
 		}
 		templates = append(templates, template)
 	}

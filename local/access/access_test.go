@@ -34,6 +34,7 @@ func TestAuthorityDecidesAsIAM(t *testing.T) {
 		context  map[string][]string
 		service  string // calls as this service instead of the role
 		anon     bool
+		abroad   bool   // the role is of account 444455556666
 		want     string // empty: allowed; else the end of the denial
 	}{
 		{name: "nothing is allowed by default",
@@ -99,6 +100,26 @@ func TestAuthorityDecidesAsIAM(t *testing.T) {
 		{name: "a service is denied for another source",
 			resource: `{"Effect":"Allow","Principal":{"Service":"bedrock.amazonaws.com"},"Action":"s3:GetObject","Resource":"*","Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:bedrock:us-east-1:123456789012:custom-model/*"}}}`,
 			service:  "bedrock.amazonaws.com", want: "because no resource-based policy allows the s3:GetObject action"},
+		{name: "a role of another account needs more than its own policy", abroad: true,
+			identity: `{"Effect":"Allow","Action":"s3:*","Resource":"*"}`,
+			want:     "because no resource-based policy allows the s3:GetObject action"},
+		{name: "a role of another account needs more than the resource's policy", abroad: true,
+			resource: `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:role/worker"},"Action":"s3:GetObject","Resource":"*"}`,
+			want:     "because no identity-based policy allows the s3:GetObject action"},
+		{name: "a role of another account is allowed by both", abroad: true,
+			identity: `{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::in/*"}`,
+			resource: `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:role/worker"},"Action":"s3:GetObject","Resource":"*"}`},
+		{name: "naming the other account leaves it to that account", abroad: true,
+			identity: `{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::in/*"}`,
+			resource: `{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":"444455556666"}}}`},
+		{name: "naming this account lets no other in", abroad: true,
+			identity: `{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::in/*"}`,
+			resource: `{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"*"}`,
+			want:     "because no resource-based policy allows the s3:GetObject action"},
+		{name: "another account's role is denied by the resource's policy whatever it may", abroad: true,
+			identity: `{"Effect":"Allow","Action":"*","Resource":"*"}`,
+			resource: `[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"},{"Effect":"Deny","Principal":{"AWS":"444455556666"},"Action":"s3:*","Resource":"*"}]`,
+			want:     "with an explicit deny in a resource-based policy"},
 		{name: "another service is denied",
 			resource: `{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"s3:GetObject","Resource":"*"}`,
 			service:  "bedrock.amazonaws.com", want: "because no resource-based policy allows the s3:GetObject action"},
@@ -110,7 +131,11 @@ func TestAuthorityDecidesAsIAM(t *testing.T) {
 			if c.identity != "" {
 				policies["p"] = document(c.identity)
 			}
-			who, err := a.AddRole(access.Role{Name: "worker", Trust: []byte(trust), Policies: policies})
+			account := access.Account
+			if c.abroad {
+				account = "444455556666"
+			}
+			who, err := a.AddRole(access.Role{Name: "worker", ARN: "arn:aws:iam::" + account + ":role/worker", Trust: []byte(trust), Policies: policies})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -88,8 +88,8 @@ func (a *Authority) AddRole(r Role) (*Principal, error) {
 	}
 	p := &Principal{
 		Name: r.Name, ARN: r.ARN,
-		Session: "arn:aws:sts::" + Account + ":assumed-role/" + r.Name + "/local",
 	}
+	p.Session = "arn:aws:sts::" + p.account() + ":assumed-role/" + r.Name + "/local"
 	trust, err := ParsePolicy(r.Trust, TrustPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("role %s: trust policy: %w", r.Name, err)

@@ -80,9 +80,10 @@ func covered(patterns []pattern, not bool, s string, keys conditionKeys) (string
 	return patterns[i].source, true
 }
 
-// decide joins identity and resource policies as IAM does within one account:
-// an explicit deny wins; else one Allow from either side is enough, where an
-// Allow that names only the account leaves it to the identity policies.
+// decide joins identity and resource policies as IAM does: an explicit deny
+// wins; else, within one account, one Allow from either side is enough, where
+// an Allow that names only the account leaves it to the identity policies. A
+// caller of another account needs both.
 func (a *Authority) decide(call Call) (match, *Denial) {
 	a.mu.RLock()
 	secure := a.secure
@@ -107,8 +108,11 @@ func (a *Authority) decide(call Call) (match, *Denial) {
 	switch {
 	case v == denies:
 		return match{}, call.denial(true, "with an explicit deny in a resource-based policy")
+	case allowed && call.Principal.abroad() && v != allows && v != allowsAccount:
+		return match{}, call.denial(false, "because no resource-based policy allows the "+call.Action+" action")
 	case allowed:
 		return by, nil
+	case call.Principal.abroad(): // whatever the resource's policy says
 	case v == allows:
 		m.policy = "resource policy"
 		return m, nil

@@ -73,7 +73,7 @@ func (a *Authority) requestKeys(call Call, secure bool) conditionKeys {
 		}
 		if !p.IsService() {
 			keys["aws:principalarn"] = []string{p.ARN}
-			keys["aws:principalaccount"] = []string{Account}
+			keys["aws:principalaccount"] = []string{p.account()}
 		}
 		for key, values := range p.Context {
 			keys[strings.ToLower(key)] = slices.Clone(values)

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Account and Region are the only ones there are on one machine.
+// Account and Region are those of everything that there is on one machine;
+// roles alone may be of another account.
 const (
 	Account = "123456789012"
 	Region  = "us-east-1"
@@ -40,6 +41,18 @@ type attached struct {
 	name   string
 	policy *Policy
 }
+
+// account is the account that a role or user belongs to.
+func (p *Principal) account() string {
+	if parts := strings.SplitN(p.ARN, ":", 6); len(parts) == 6 {
+		return parts[4]
+	}
+	return Account
+}
+
+// abroad tells whether the principal is a role or user of another account;
+// every resource belongs to Account.
+func (p *Principal) abroad() bool { return p != nil && !p.IsService() && p.account() != Account }
 
 // IsService tells whether the principal is an AWS service.
 func (p *Principal) IsService() bool { return p != nil && p.Service != "" }

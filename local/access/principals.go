@@ -82,7 +82,7 @@ func (s *principalSet) reach(p *Principal) reach {
 		return unnamed
 	case slices.Contains(s.arns, p.ARN), slices.Contains(s.arns, p.Session):
 		return named
-	case slices.Contains(s.accounts, Account):
+	case slices.Contains(s.accounts, p.account()):
 		return throughAccount
 	}
 	return unnamed
