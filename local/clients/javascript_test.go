@@ -31,5 +31,5 @@ func TestTheAWSSDKForJavaScriptAgrees(t *testing.T) {
 	}
 	suite := exec.CommandContext(t.Context(), "node", "--test", "--test-concurrency=2", "--test-reporter=./report.mjs", "--test-reporter-destination=stdout")
 	suite.Dir, suite.Env = dir, append(os.Environ(), serve(t)...)
-	ask(t, suite, 58)
+	ask(t, suite, 63)
 }

@@ -43,6 +43,9 @@ func echo() {
 			path, answer = "/error", []byte(`{"errorType":"errorString","errorMessage":"as told"}`)
 		}
 		fmt.Println("echoing", len(event), "bytes")
+		if bytes.Contains(event, []byte(`"count":true`)) {
+			fmt.Printf(`{"_aws":{"Timestamp":%d,"CloudWatchMetrics":[{"Namespace":"Clients","Dimensions":[["Kind"]],"Metrics":[{"Name":"Echoes","Unit":"Count"}]}]},"Kind":"counted","Echoes":3}`+"\n", time.Now().UnixMilli())
+		}
 		post, err := http.Post(base+res.Header.Get("Lambda-Runtime-Aws-Request-Id")+path, "application/json", bytes.NewReader(answer))
 		if err != nil {
 			return
