@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"shared/part", "shared/prompt", "shared/request"},
 	{"shared/workload"},
 	{"shared/dataset", "shared/model"},
-	{"shared/batch", "shared/config", "shared/scan"},
+	{"shared/batch", "shared/config", "shared/parquet", "shared/scan"},
 }
 
 // vendors are modules that only certain rooms may know.
@@ -42,7 +42,7 @@ var vendors = map[string][]string{
 	"github.com/spf13/cobra":         {"cmd/bedrock-batch"},
 	"github.com/goccy/go-yaml":       {"shared/workload", "infra"},
 	"github.com/go-json-experiment":  nil, // anybody's
-	"github.com/klauspost/compress":  {"shared/dataset", "shared/pipeline"},
+	"github.com/klauspost/compress":  {"shared/dataset", "shared/pipeline", "shared/parquet"},
 }
 
 type goPackage struct {

@@ -159,6 +159,9 @@ func Head(name string, declared dataset.Format, rows int) Source {
 			src.ext = whole[:len(whole)-len(packed)]
 		}
 	}
+	if src.ext == ".parquet" || src.ext == ".pq" {
+		src.ext = ".jsonl" // the first rows are written as lines
+	}
 	src.write = func(w io.Writer) error { return head(w, name, declared, rows) }
 	return src
 }
@@ -177,6 +180,12 @@ func head(w io.Writer, name string, declared dataset.Format, rows int) error {
 	format, packed, err := dataset.Recognise(name, first[:n], declared)
 	if err != nil {
 		return invalid("recognise "+name, "%v", err)
+	}
+	if format.Anywhere() {
+		if declared == format {
+			return invalid("read the first rows of "+name, "they are tried as lines of JSON, and the settings say format: %s; leave it out", format)
+		}
+		return headRows(w, f, name, format, rows)
 	}
 	open := func() (io.ReadCloser, error) {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -226,6 +235,34 @@ func head(w io.Writer, name string, declared dataset.Format, rows int) error {
 	}
 	_, err = io.WriteString(w, close)
 	return err
+}
+
+// headRows writes the first rows of a file that cannot be cut as lines of JSON.
+func headRows(w io.Writer, f *os.File, name string, format dataset.Format, rows int) error {
+	stat, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	reader, err := dataset.New(format, io.NewSectionReader(f, 0, stat.Size()), dataset.Position{}, dataset.Options{})
+	if err != nil {
+		return invalid("read "+name, "%v", err)
+	}
+	for range rows {
+		row, err := reader.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if dataset.Unusable(err) {
+			return invalid("read "+name, "%v", err)
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if _, err := w.Write(append(row.AppendMembers([]byte{'{'}), '}', '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Price is what so many tokens of the spec's model cost by list prices; known

@@ -32,6 +32,9 @@ func AppendAside(dst []byte, row *Row, source string) []byte {
 	dst = appendEscaped(dst, []byte(bad.Reason))
 	dst = append(dst, '"')
 	raw, cut := row.Raw, row.Cut
+	if raw == nil && len(row.members) > 0 { // it stands nowhere as one piece
+		raw = append(row.AppendMembers([]byte{'{'}), '}')
+	}
 	if len(raw) > MaxAsideRaw {
 		raw, cut = raw[:MaxAsideRaw], true
 	}

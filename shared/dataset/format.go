@@ -27,6 +27,8 @@ const (
 	// CSV and TSV: tables with a header, for a prompt template.
 	CSV Format = "csv"
 	TSV Format = "tsv"
+	// Parquet: a Parquet file, for a prompt template over its columns.
+	Parquet Format = "parquet"
 	// Text: the upload is one document, for a prompt template over {content}.
 	Text Format = "text"
 	// Media: the upload is one document or image that is not text, for a
@@ -49,6 +51,10 @@ type Spec struct {
 	// Whole says that an upload is one row: a document. Documents of a folder
 	// are gathered, and named rather than copied where they fail.
 	Whole bool
+	// Anywhere says that an upload is read in many places rather than from
+	// front to back: New is given a Sized, which is not packed, and positions
+	// are numbers of rows.
+	Anywhere bool
 	// Names reports, of a format with Lines, whether the member names of the
 	// first row tell it. Formats are asked in the order of Formats.
 	Names func(has func(name string) bool) bool
@@ -57,7 +63,7 @@ type Spec struct {
 }
 
 // Formats are the names of all formats, in the order of the documentation.
-var Formats = []Format{Native, Prompt, OpenAI, Anthropic, JSONL, JSON, CSV, TSV, Text, Media}
+var Formats = []Format{Native, Prompt, OpenAI, Anthropic, JSONL, JSON, CSV, TSV, Parquet, Text, Media}
 
 // specs are all registered formats.
 var specs = map[Format]Spec{}
@@ -89,6 +95,9 @@ func (f Format) Lines() bool { return specs[f].Lines }
 
 // Whole reports whether an upload in the format is one row, a document.
 func (f Format) Whole() bool { return specs[f].Whole }
+
+// Anywhere reports whether a reader of the format is made of a Sized.
+func (f Format) Anywhere() bool { return specs[f].Anywhere }
 
 // NamedDocument reports whether a key names a document by its ending.
 func NamedDocument(key string) bool {

@@ -37,6 +37,9 @@ func FuzzEveryFormat(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, format := range dataset.Formats {
+			if format.Anywhere() {
+				continue // its bytes say nothing of where a row stands
+			}
 			all, positions := walk(t, format, text, dataset.Position{})
 			for i, m := range all {
 				if m.row != int64(i+1) {
@@ -72,7 +75,7 @@ func walk(t *testing.T, format dataset.Format, text string, at dataset.Position)
 	for {
 		start := rows.Position()
 		row, err := rows.Next()
-		if errors.Is(err, io.EOF) || errors.Is(err, dataset.ErrHeader) {
+		if errors.Is(err, io.EOF) || errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrBroken) {
 			return all, positions
 		}
 		if err != nil {

@@ -11,8 +11,16 @@ import (
 const MaxHeader = 64 << 10
 
 // ErrHeader: the header of a table cannot be used, so none of its rows can.
-// It is the one thing in an upload that a reader returns as an error.
 var ErrHeader = errors.New("unusable header")
+
+// ErrBroken: the upload as a whole is not what its format says.
+var ErrBroken = errors.New("broken upload")
+
+// Unusable reports whether an error of a reader is the upload's own fault, so
+// that reading it again would end alike. The message is for the uploader.
+func Unusable(err error) bool {
+	return errors.Is(err, ErrHeader) || errors.Is(err, ErrBroken) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrCorrupt)
+}
 
 // ErrFormat: there is no reader for the format.
 var ErrFormat = errors.New("no reader for this format")
@@ -44,7 +52,7 @@ type Reader interface {
 }
 
 // New makes a reader of the upload's decompressed bytes from at.Off on: r
-// begins there.
+// begins there. Of a format with Spec.Anywhere r is a Sized.
 func New(f Format, r io.Reader, at Position, opt Options) (Reader, error) {
 	if at.Row < 0 || at.Line < 0 || at.Off < 0 {
 		return nil, fmt.Errorf("read rows in format %s: negative position %+v", f, at)
@@ -60,10 +68,20 @@ func New(f Format, r io.Reader, at Position, opt Options) (Reader, error) {
 // for checks before any row is read. Rows of other formats have no names in
 // common: nil. io.EOF where there is no header, else errors as those of Next.
 func Columns(r Reader) ([]string, error) {
-	if t, ok := r.(*table); ok {
+	if t, ok := r.(interface{ columns() ([]string, error) }); ok {
 		return t.columns()
 	}
 	return nil, nil
+}
+
+// GoTo makes Next return a row further on. Readers of formats with
+// Spec.Anywhere can; for others ErrFormat.
+func GoTo(r Reader, row int64) error {
+	c, ok := r.(interface{ goTo(row int64) error })
+	if !ok {
+		return fmt.Errorf("go to row %d: %w", row, ErrFormat)
+	}
+	return c.goTo(row)
 }
 
 // defaultIDs are the names under which ids are looked for, in this order.

@@ -29,7 +29,7 @@ var (
 var foreign = []struct{ magic, advice string }{
 	{"PK\x03\x04", "this is a zip archive or an Office file; save tables as CSV in UTF-8, and name documents .docx or .xlsx"},
 	{"\xd0\xcf\x11\xe0", "this is an old Office file; save tables as CSV in UTF-8, and name documents .doc or .xls"},
-	{"PAR1", "Parquet cannot be read yet"},
+	{"PARE", "this is a Parquet file that is encrypted"},
 	{"%PDF-", "this is a PDF, and the workload says that its uploads are something else"},
 	{"\x89PNG", "this is an image, and the workload says that its uploads are something else"},
 	{"\xff\xd8\xff", "this is an image, and the workload says that its uploads are something else"},
@@ -68,6 +68,15 @@ func Recognise(name string, head []byte, declared Format) (Format, Compression, 
 			return "", packed, fmt.Errorf("%w: documents and images are taken as they are; unpack this one", ErrUnrecognised)
 		}
 		return Media, packed, nil
+	}
+	if bytes.HasPrefix(head, []byte("PAR1")) {
+		switch {
+		case packed != Plain:
+			return "", packed, fmt.Errorf("%w: Parquet is compressed by itself; unpack this one", ErrUnrecognised)
+		case declared != "" && declared != Parquet:
+			return "", packed, fmt.Errorf("%w: this is Parquet, and the workload says that its uploads are something else", ErrUnrecognised)
+		}
+		return Parquet, packed, nil
 	}
 	if f := foreignAdvice(head); f != "" {
 		return "", packed, fmt.Errorf("%w: %s", ErrUnrecognised, f)

@@ -187,6 +187,9 @@ func (o *object) read(ctx context.Context, body io.Reader, start dataset.Positio
 		}
 		o.renderers[asked] = renderer
 	}
+	if format.Anywhere() {
+		body = o.anywhere(ctx, o.listed.Upload)
+	}
 	rows, err := dataset.New(format, body, start, dataset.Options{IDColumn: o.w.IDColumn})
 	if err != nil {
 		return o.unusable(start, "unknown_format", err.Error())
@@ -197,6 +200,9 @@ func (o *object) read(ctx context.Context, body io.Reader, start dataset.Positio
 	})
 	if errors.Is(err, dataset.ErrHeader) {
 		return o.unusable(start, "bad_header", err.Error())
+	}
+	if dataset.Unusable(err) { // what was read of it before has been taken
+		return o.unusable(rows.Position(), "broken_file", err.Error())
 	}
 	o.rows = max(rows.Position().Row-1, 0)
 	return err

@@ -33,6 +33,7 @@ type origins struct {
 	missing bool   // some source could not
 
 	body io.ReadCloser
+	rows dataset.Reader // of a format that is read anywhere
 	at   int64
 	raw  []byte
 	row  []byte
@@ -43,6 +44,7 @@ func (o *origins) close() {
 		o.body.Close()
 		o.body = nil
 	}
+	o.rows = nil
 }
 
 // find reads the row that a failed record was made from.
@@ -55,6 +57,9 @@ func (o *origins) find(ctx context.Context, f *answer.Failure) (answer.Origin, e
 		} else if err != nil {
 			return answer.Origin{}, err
 		}
+	}
+	if !o.gone && o.format.Anywhere() {
+		return o.anywhereRow(ctx, f)
 	}
 	if !o.gone {
 		err := o.seek(ctx, f)
@@ -88,6 +93,30 @@ func (o *origins) find(ctx context.Context, f *answer.Failure) (answer.Origin, e
 	o.row = append(o.row[:0], '{')
 	o.row = row.AppendMembers(o.row)
 	o.row = append(o.row, '}')
+	return answer.Origin{Kind: answer.Object, Raw: o.row}, nil
+}
+
+// anywhereRow reads a row of a file whose positions are numbers of rows.
+func (o *origins) anywhereRow(ctx context.Context, f *answer.Failure) (answer.Origin, error) {
+	number := f.Off + 1
+	var err error
+	if o.rows == nil || number < o.rows.Position().Row {
+		o.rows, err = dataset.New(o.format, o.anywhere(ctx, o.upload), dataset.Position{Row: number}, dataset.Options{})
+	} else {
+		err = dataset.GoTo(o.rows, number)
+	}
+	var row *dataset.Row
+	if err == nil {
+		row, err = o.rows.Next()
+	}
+	if errors.Is(err, batch.ErrNotFound) {
+		o.gone, o.missing = true, true
+		return answer.Origin{Kind: answer.Gone}, nil
+	}
+	if err != nil {
+		return answer.Origin{}, fmt.Errorf("read row %d again: %w", f.Row, err)
+	}
+	o.row = append(row.AppendMembers(append(o.row[:0], '{')), '}')
 	return answer.Origin{Kind: answer.Object, Raw: o.row}, nil
 }
 

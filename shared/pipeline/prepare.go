@@ -124,14 +124,17 @@ func (p *preparing) read(ctx context.Context) error {
 		}
 		return builder.End()
 	}
-	body, err := p.openRows(ctx, p.h.Submission, p.at.Off, batch.Whole)
-	if err != nil {
-		return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
+	source := p.anywhere(ctx, p.h.Upload)
+	if !p.h.Format.Anywhere() {
+		body, err := p.openRows(ctx, p.h.Submission, p.at.Off, batch.Whole)
+		if err != nil {
+			return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
+		}
+		defer body.Close()
+		source = body
 	}
-	defer body.Close()
-	var source io.Reader = body
 	if p.whole() {
-		packed, err := dataset.Decompress(body, p.h.Compression, unpacked*p.settings.MaxCompressedBytes)
+		packed, err := dataset.Decompress(source, p.h.Compression, unpacked*p.settings.MaxCompressedBytes)
 		if errors.Is(err, dataset.ErrCorrupt) || errors.Is(err, dataset.ErrTooLarge) {
 			return refusal(err.Error())
 		}
@@ -176,7 +179,7 @@ func (p *preparing) rowsOf(ctx context.Context, source io.Reader, renderer *prom
 		err = renderer.CheckColumns(columns)
 	} else if err == io.EOF {
 		err = nil // it holds no rows, and is told so when they are counted
-	} else if err != nil && !errors.Is(err, dataset.ErrHeader) {
+	} else if err != nil && !dataset.Unusable(err) {
 		return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
 	}
 	if err != nil {

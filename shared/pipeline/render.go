@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -221,10 +220,10 @@ const tooManyRows = refusal("the file has more than 9999999999 rows")
 
 // readError words an error of reading rows.
 func (p *preparing) readError(err error, from place) error {
-	if errors.Is(err, dataset.ErrHeader) && from.n != part.NoSource {
+	if dataset.Unusable(err) && from.n != part.NoSource {
 		return err
 	}
-	if errors.Is(err, dataset.ErrHeader) || errors.Is(err, dataset.ErrTooLarge) || errors.Is(err, dataset.ErrCorrupt) {
+	if dataset.Unusable(err) {
 		return refusal(err.Error())
 	}
 	return fmt.Errorf("read upload %s: %w", p.h.Label(), err)
