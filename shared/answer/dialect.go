@@ -58,6 +58,7 @@ type Result struct {
 	ToolUse   []byte // a JSON array
 	Reasoning []byte // text
 	Stop      model.StopReason
+	Attempt   int64
 	ModelStop []byte // text
 	// The tokens as told; Has is false where they are not.
 	InputTokens, OutputTokens       int64
@@ -94,6 +95,8 @@ func (r *Result) Read(line []byte) error {
 			r.Stop = model.StopReason(q)
 		case "modelStopReason":
 			r.ModelStop, _ = c.String()
+		case "attempt":
+			r.Attempt, _ = c.Int()
 		case "usage":
 			if !c.EnterObject() {
 				continue

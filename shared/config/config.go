@@ -44,6 +44,7 @@ const (
 	Taken       = "taken/"       // what a folder's submissions took; never expire
 	Control     = "control/"     // pause and the dispatchers' leases
 	Results     = "results/"     // what comes back
+	Warehouse   = "warehouse/"   // results as Parquet, by day, for queries; only where the deployment has one
 )
 
 // JobInputs and JobOutputs are what Bedrock reads and writes, as patterns of
@@ -148,6 +149,9 @@ type Settings struct {
 	// costs as much as some ten metrics, and folders without one are named
 	// after themselves.
 	WorkloadMetrics bool `json:"workload_metrics,omitzero" yaml:"workload_metrics"`
+	// Warehouse says that results written as Parquet are put below Warehouse
+	// too, where queries find them.
+	Warehouse bool `json:"warehouse,omitzero" yaml:"-"`
 	// KMSKey encrypts what jobs write, if set (key ARN).
 	KMSKey string `json:"kms_key,omitzero" yaml:"-"`
 	// OutputOwner is the account (12 digits) that the output bucket belongs

@@ -140,7 +140,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		// aside when it is read, and costs no other.
 		checked = dataset.Prompt
 	}
-	if err := errors.Join(workload.Unsupported(w, checked), w.Check(checked)); err != nil {
+	if err := w.Check(checked); err != nil {
 		return noDelay, reject("%v", err)
 	}
 	if compression != "" && h.Upload.Size > r.settings.MaxCompressedBytes {

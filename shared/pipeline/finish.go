@@ -291,6 +291,12 @@ func (r *collectRun) compose(ctx context.Context, s *Submission) (Places, error)
 			if p.Final.Table > 0 {
 				table = append(table, batch.Object{Key: finalKey(s.ID, p.N, "results.csv"), Size: p.Final.Table})
 			}
+			if p.Final.Parquet > 0 {
+				places.Parquet = uri(columnsFolder)
+				if r.settings.Warehouse {
+					places.Warehouse = "s3://" + r.bucket + "/" + warehousePrefix(s)
+				}
+			}
 			if p.Final.Foreign > 0 {
 				foreign = append(foreign, batch.Object{Key: finalKey(s.ID, p.N, dialect.Results), Size: p.Final.Foreign})
 			}

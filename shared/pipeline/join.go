@@ -19,14 +19,14 @@ import (
 // wanted says what is written beside the results themselves: with the rows that
 // they were made from, as a table, in another service's shape.
 type wanted struct {
-	echo, csv bool
+	echo, csv, parquet bool
 	// columns are properties of structured answers that the table shows each
 	// by itself.
 	columns []string
 	dialect *answer.Dialect
 }
 
-func (w wanted) any() bool { return w.echo || w.csv || w.dialect != nil }
+func (w wanted) any() bool { return w.echo || w.csv || w.parquet || w.dialect != nil }
 
 func wants(w workload.Workload, s *Submission) wanted {
 	table := isTable(s)
@@ -34,7 +34,7 @@ func wants(w workload.Workload, s *Submission) wanted {
 	if w.Output == nil || w.Output.CSV == nil {
 		csv = table // a table in, a table out, unless it is not wanted
 	}
-	want := wanted{echo: w.Echo(), csv: csv}
+	want := wanted{echo: w.Echo(), csv: csv, parquet: w.Parquet()}
 	if shape, err := w.Schema(); err == nil && shape != nil { // checked when the upload was accepted
 		want.columns = shape.Columns()
 	}
@@ -55,6 +55,7 @@ type joining struct {
 	failed  *failures
 
 	results, table batch.Writer
+	columns        *columns // nil: no Parquet
 	// foreign and foreignErrors are in another service's shape.
 	foreign, foreignErrors batch.Writer
 	batch                  answer.Batch
@@ -79,6 +80,12 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 			return err
 		}
 		defer j.table.Abort()
+	}
+	if want.parquet && p.Records > 0 {
+		if j.columns, err = j.openColumns(ctx); err != nil {
+			return err
+		}
+		defer j.columns.object.Abort()
 	}
 	if want.dialect != nil {
 		if err := j.openForeign(ctx); err != nil {
@@ -108,6 +115,11 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 			return err
 		}
 		*piece.size = wrote.Size
+	}
+	if j.columns != nil {
+		if final.Parquet, err = j.columns.commit(ctx); err != nil {
+			return err
+		}
 	}
 	final.Joined = want.echo
 	return nil
@@ -212,6 +224,11 @@ func (j *joining) answered(entry part.Entry, origin answer.Origin, line []byte) 
 			return err
 		}
 	}
+	if j.columns != nil {
+		if err := j.columns.answered(entry, origin, line); err != nil {
+			return err
+		}
+	}
 	if j.table == nil {
 		return nil
 	}
@@ -237,7 +254,7 @@ func (j *joining) answered(entry part.Entry, origin answer.Origin, line []byte) 
 }
 
 func (j *joining) unanswered(entry part.Entry, origin answer.Origin) error {
-	if j.table == nil && j.foreign == nil {
+	if j.table == nil && j.foreign == nil && j.columns == nil {
 		return nil
 	}
 	f := &answer.Failure{Row: entry.Row, RecordID: recordID(entry.Row), ID: entry.ID, Code: answer.CodeMissing, Missing: true}
@@ -252,6 +269,11 @@ func (j *joining) unanswered(entry part.Entry, origin answer.Origin) error {
 	}
 	if j.foreign != nil {
 		if err := j.failedForeign(f); err != nil {
+			return err
+		}
+	}
+	if j.columns != nil {
+		if err := j.columns.unanswered(entry, origin, f); err != nil {
 			return err
 		}
 	}

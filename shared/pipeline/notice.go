@@ -84,6 +84,10 @@ type Places struct {
 	Errors   string `json:"errors,omitempty"`
 	SetAside string `json:"setAside,omitempty"`
 	Summary  string `json:"summary,omitempty"`
+	// Parquet is the folder of the results as Parquet, Warehouse what the keys
+	// of their copies in the warehouse begin with.
+	Parquet   string `json:"parquet,omitempty"`
+	Warehouse string `json:"warehouse,omitempty"`
 	// Foreign and ForeignErrors are in the shape of the service whose batch
 	// lines the upload holds.
 	Foreign       string `json:"dialect,omitempty"`
@@ -355,6 +359,7 @@ func letter(n Notice) string {
 	fmt.Fprintln(&b)
 	line("Results", "%s", n.Results.Results)
 	line("Table", "%s", n.Results.Table)
+	line("Parquet", "%s", n.Results.Parquet)
 	line("Errors", "%s", n.Results.Errors)
 	line("Set aside", "%s", n.Results.SetAside)
 	line("As sent", "%s", n.Results.Foreign)

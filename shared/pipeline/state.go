@@ -126,6 +126,8 @@ type PartCounts struct {
 	Joined bool `json:"joined,omitempty"`
 	// Table is the size of the part's piece of results.csv.
 	Table int64 `json:"table,omitempty"`
+	// Parquet is the size of the results as Parquet.
+	Parquet int64 `json:"parquet,omitempty"`
 	// Foreign and ForeignErrors are those in another service's shape.
 	Foreign       int64 `json:"foreign,omitempty"`
 	ForeignErrors int64 `json:"foreignErrors,omitempty"`

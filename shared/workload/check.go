@@ -41,27 +41,3 @@ func (w *Workload) Check(f dataset.Format) error {
 	}
 	return problems.orNil()
 }
-
-// feature is a setting or format that this version knows and cannot serve.
-type feature struct {
-	key  string
-	used func(w *Workload, f dataset.Format) bool
-}
-
-// unsupported is the table of what is refused by name until it is built. A
-// feature is built when its line is gone.
-var unsupported = []feature{
-	{"output.parquet", func(w *Workload, _ dataset.Format) bool { return w.Parquet() }},
-}
-
-// Unsupported names the settings and the format that this version cannot
-// serve yet, as Problems; nil if it can serve all.
-func Unsupported(w Workload, f dataset.Format) error {
-	var problems Problems
-	for _, feature := range unsupported {
-		if feature.used(&w, f) {
-			problems = append(problems, Problem{Key: feature.key, Text: "not supported by this version; take it out, or wait for a version that has it"})
-		}
-	}
-	return problems.orNil()
-}

@@ -88,7 +88,7 @@ var meanings = map[string]meaning{
 	"output.raw":                      {"the model's whole body as `modelOutput`", "false"},
 	"output.echo":                     {"the row as it came as `input`", "false"},
 	"output.csv":                      {"results.csv", "true for tables"},
-	"output.parquet":                  {"not built yet, refused by name", "false"},
+	"output.parquet":                  {"results as Parquet, and into the warehouse where the deployment has one", "false"},
 	"output.json":                     {"true or a JSON schema: answers are read as JSON and must fit, see structured answers", "false"},
 	"tags":                            {"on jobs", ""},
 	"notice":                          {"of the final notice", ""},

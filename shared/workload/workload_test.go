@@ -92,7 +92,7 @@ func TestProblemsNameFileLineAndKey(t *testing.T) {
 		{"a number out of range", "retries: 6\n", "f:1: retries: 6 is not between 0 and 5"},
 		{"text for a number", "\n\ntimeout_hours: long\n", "f:3: timeout_hours: a whole number from 24 to 168 is expected, not text"},
 		{"a number for text", "name: 2024\n", "f:1: name: text is expected, not a number; write it in quotes"},
-		{"a value that is not offered", "format: xml\n", `f:1: format: "xml" is not one of native, prompt, openai, anthropic, jsonl, json, csv, tsv, text, media`},
+		{"a value that is not offered", "format: xml\n", `f:1: format: "xml" is not one of native, prompt, openai, anthropic, jsonl, json, csv, tsv, parquet, text, media`},
 		{"a temperature out of range", "inference: {temperature: 2.1}\n", "f:1: inference.temperature: 2.1 is not between 0 and 2"},
 		{"not a number", "inference: {temperature: .nan}\n", "f:1: inference.temperature: a number from 0 to 2 is expected, not what is no number"},
 		{"a duration without a unit", "gather: {quiet: 60}\n", "f:1: gather.quiet: 60 has no unit; write it as 30s, 5m or 1h"},
@@ -225,17 +225,6 @@ func TestCheck(t *testing.T) {
 				t.Errorf("got %s", got)
 			}
 		})
-	}
-}
-
-func TestWhatIsNotBuiltIsRefusedByName(t *testing.T) {
-	w := parse(t, "model: a\noutput: {parquet: true, json: {type: object}, csv: false}\ngather: {quiet: 0s}\n")
-	err := workload.Unsupported(w, dataset.OpenAI)
-	if got := fmt.Sprint(err); !strings.HasPrefix(got, "output.parquet: not supported") || strings.Count(got, "\n") != 0 {
-		t.Errorf("got %s", got)
-	}
-	if err := workload.Unsupported(parse(t, "model: a\nretries: 2\n"), dataset.Prompt); err != nil {
-		t.Errorf("got %v", err)
 	}
 }
 
