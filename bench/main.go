@@ -60,6 +60,10 @@ func role(ctx context.Context, args []string) (err error) {
 		return bareCopy(ctx, rest[0], rest[1:])
 	case name == "prepare" && len(rest) == 2:
 		return prepare(ctx, rest[0], rest[1])
+	case name == "full" && len(rest) == 2:
+		return full(ctx, rest[0], rest[1])
+	case name == "slot" && len(rest) == 1:
+		return slot(ctx, rest[0])
 	case name == "collect" && len(rest) == 3:
 		return collect(ctx, rest[0], rest[1], data.Shape(rest[2]))
 	}
@@ -75,6 +79,8 @@ type plan struct {
 	only   string
 	jobs   string
 	large  int64
+	rows   int64
+	boto3  string
 	out    string
 }
 
@@ -86,9 +92,11 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.IntVar(&p.rounds, "rounds", 5, "rounds of interleaved jobs")
 	flags.Int64Var(&p.mb, "mb", 400, "megabytes of the upload that is prepared")
 	flags.Int64Var(&p.large, "large", 2000, "megabytes of the large upload whose memory is compared")
+	flags.Int64Var(&p.rows, "rows", 1_000_000, "most short rows of the growth")
+	flags.StringVar(&p.boto3, "boto3", "/usr/bin/python3", "the Python whose boto3 is started cold")
 	flags.StringVar(&p.python, "python", "python3", "the Python of the peers")
 	flags.StringVar(&p.dist, "dist", "dist/local", "folder of the functions' binaries")
-	flags.StringVar(&p.only, "only", "", "verify, ratios, memory, coldstart, overhead, growth, separated by commas; all of them if empty")
+	flags.StringVar(&p.only, "only", "", "verify, ratios, memory, coldstart, growth, separated by commas; all of them if empty")
 	flags.StringVar(&p.jobs, "jobs", "", "of the ratios only these jobs, for a look at one of them")
 	flags.StringVar(&p.out, "picture", "", "file for the picture of growth")
 	dir := flags.String("dir", "", "folder for uploads; a temporary one if empty")
@@ -111,7 +119,7 @@ func measure(ctx context.Context, args []string) (err error) {
 		name string
 		do   func(context.Context, *session, plan, func(string, ...any)) error
 	}{
-		{"verify", verify}, {"ratios", ratios},
+		{"verify", verify}, {"ratios", ratios}, {"memory", memory}, {"coldstart", coldstart}, {"growth", growth},
 	} {
 		if !p.does(step.name) {
 			continue

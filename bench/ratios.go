@@ -67,8 +67,7 @@ type step struct {
 }
 
 // steps makes the uploads that the jobs need, and the jobs.
-func (s *session) steps(ctx context.Context, p plan) ([]step, error) {
-	var steps []step
+func (s *session) steps(ctx context.Context, p plan) (steps []step, rows, peerRows int64, err error) {
 	add := func(name string, bytes int64, do func() (run, error)) {
 		if p.jobs == "" || slices.Contains(strings.Split(p.jobs, ","), name) {
 			steps = append(steps, step{name, bytes, do})
@@ -76,7 +75,7 @@ func (s *session) steps(ctx context.Context, p plan) ([]step, error) {
 	}
 	u, err := s.ready(ctx, data.Prompt, p.mb*1e6, 0, "", true)
 	if err != nil {
-		return nil, err
+		return nil, 0, 0, err
 	}
 	add("copy of uploads", u.bytes, func() (run, error) { return s.own(ctx, u.fresh(), true, "copy", inBucket+"/"+u.shape.Key()) })
 	add("prepare", u.bytes, func() (run, error) { return s.own(ctx, u.fresh(), true, "prepare", u.shape.Key()) })
@@ -86,7 +85,7 @@ func (s *session) steps(ctx context.Context, p plan) ([]step, error) {
 	// rounds stay short.
 	little, err := s.ready(ctx, data.Prompt, max(p.mb/8, 8)*1e6, 0, "", true)
 	if err != nil {
-		return nil, err
+		return nil, 0, 0, err
 	}
 	parts := []string{little.shape.Key()}
 	for i, part := range little.parts {
@@ -100,7 +99,7 @@ func (s *session) steps(ctx context.Context, p plan) ([]step, error) {
 	if p.jobs == "" {
 		echo, err := s.ready(ctx, data.Prompt, p.mb*1e6/2, 0, "output: {echo: true}\n", false)
 		if err != nil {
-			return nil, err
+			return nil, 0, 0, err
 		}
 		add("collect with echo", echo.outBytes, func() (run, error) {
 			return s.own(ctx, echo.ended(), false, "collect", echo.id, string(echo.shape))
@@ -113,16 +112,16 @@ func (s *session) steps(ctx context.Context, p plan) ([]step, error) {
 		}
 		more, err := s.drop(ctx, shape, p.mb*1e6/2, 0, "")
 		if err != nil {
-			return nil, err
+			return nil, 0, 0, err
 		}
 		add(name, more.bytes, func() (run, error) { return s.own(ctx, more.fresh(), true, "prepare", shape.Key()) })
 	}
-	return steps, nil
+	return steps, u.rows, little.rows, nil
 }
 
 // ratios runs all jobs, interleaved, and compares them within each round.
 func ratios(ctx context.Context, s *session, p plan, say func(string, ...any)) error {
-	steps, err := s.steps(ctx, p)
+	steps, rows, peerRows, err := s.steps(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -184,6 +183,13 @@ func ratios(ctx context.Context, s *session, p plan, say func(string, ...any)) e
 	}
 	say("bench: prepare-cpu/python value=%.1f unit=ratio", cpu("python prepare")/cpu("prepare"))
 	say("bench: collect-cpu/python value=%.1f unit=ratio", cpu("python collect")/cpu("collect"))
+	whole := func(name string) float64 {
+		mid, _, _ := jobs[name].of(func(r run) float64 { return (r.CPUSeconds + r.Served) / float64(r.Bytes) })
+		return mid
+	}
+	say("bench: prepare-cpu/copy value=%.2f unit=ratio", whole("copy of uploads")/whole("prepare"))
+	say("bench: collect-cpu/copy value=%.2f unit=ratio", whole("copy of outputs")/whole("collect"))
+	costs(jobs, rows, peerRows, say)
 	say("bench: python-peak value=%d unit=MB", jobs["python prepare"].peak())
 	say("bench: python-whole-peak value=%d unit=MB", jobs["python prepare, whole"].peak())
 	noise := 0.0

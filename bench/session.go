@@ -201,6 +201,14 @@ type upload struct {
 	outputs     []string // bucket/key
 	outBytes    int64
 	failed      int64
+	files       []string
+}
+
+// discard removes the upload's files, and its outputs'.
+func (u *upload) discard() {
+	for _, path := range u.files {
+		_ = os.Remove(path)
+	}
 }
 
 func (u *upload) fresh() string { return "fresh " + string(u.shape) + strconv.FormatInt(u.rows, 10) }
@@ -211,6 +219,7 @@ func (u *upload) ended() string { return "ended " + string(u.shape) + strconv.Fo
 func (s *session) drop(ctx context.Context, shape data.Shape, size, rows int64, more string) (*upload, error) {
 	u := &upload{shape: shape}
 	path := filepath.Join(s.dir, fmt.Sprintf("%s-%d-%d", shape, size, rows))
+	u.files = append(u.files, path)
 	var err error
 	if u.rows, u.bytes, err = shape.WriteUpload(path, size, rows); err != nil {
 		return nil, fmt.Errorf("make an upload: %w", err)
@@ -240,6 +249,7 @@ func (s *session) answer(ctx context.Context, u *upload) error {
 	u.parts = sub.Parts
 	for _, p := range u.parts {
 		path := filepath.Join(s.dir, fmt.Sprintf("%s-%d-out-%d", u.shape, u.rows, p.N))
+		u.files = append(u.files, path)
 		lines, failed, size, err := u.shape.WriteOutput(path, p.FirstRow, p.LastRow)
 		if err != nil {
 			return fmt.Errorf("make an output: %w", err)

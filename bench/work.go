@@ -133,11 +133,14 @@ func (silent) Observe(context.Context, pipeline.Event) {}
 type queue struct {
 	bodies [][]byte
 	sent   int64
+	once   bool // what is sent is for later, and never comes
 }
 
 func (q *queue) Send(_ context.Context, body []byte, _ time.Duration) error {
 	q.sent++
-	q.bodies = append(q.bodies, body)
+	if !q.once {
+		q.bodies = append(q.bodies, body)
+	}
 	return nil
 }
 
@@ -147,6 +150,7 @@ type jobs struct {
 	created []batch.JobSpec
 	first   time.Time
 	calls   int64
+	slots   int // so many jobs are taken; 0: all
 	ended   map[string]batch.Job
 }
 
@@ -155,10 +159,13 @@ func jobARN(name string) string {
 }
 
 func (j *jobs) Create(_ context.Context, spec batch.JobSpec) (string, error) {
+	j.calls++
+	if j.slots != 0 && len(j.created) >= j.slots {
+		return "", batch.ErrQuota
+	}
 	if len(j.created) == 0 {
 		j.first = time.Now()
 	}
-	j.calls++
 	j.created = append(j.created, spec)
 	return jobARN(spec.Name), nil
 }
