@@ -21,7 +21,7 @@ LOCAL_FLAGS ?=
 SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local build build-local repro check test test-large fuzz sim mutants clients synth deploy diff node lint fmt clean
+.PHONY: bench help demo local build build-local repro check test test-large fuzz sim mutants clients synth deploy diff node lint fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,14 @@ clients: ## ask the local services with the boto3 and the AWS CLI that are insta
 
 test-large: ## memory of both functions with an upload of a gigabyte (minutes, 6 GB of disk)
 	@cd local && $(GO) test -count=1 -v -tags large -run Gigabyte -timeout 30m ./e2e
+
+ROUNDS ?= 5
+MB     ?= 400
+ONLY   ?=
+
+bench: build-local ## speed, memory, cold starts, growth and costs (10 minutes; ROUNDS=1 MB=50 ONLY=verify,ratios for less)
+	@$(GO) build -o .build/bench ./bench
+	@.build/bench -rounds $(ROUNDS) -mb $(MB) -only "$(ONLY)" $(BENCH_FLAGS)
 
 synth: build ## write cdk.out/ and refresh the golden template (Node.js, but no CDK command line)
 	@$(GO) build -o .build/infra ./infra

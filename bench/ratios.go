@@ -83,7 +83,7 @@ func (s *session) steps(ctx context.Context, p plan) (steps []step, rows, peerRo
 	add("collect", u.outBytes, func() (run, error) { return s.own(ctx, u.ended(), true, "collect", u.id, string(u.shape)) })
 	// Peers get a smaller upload: they are compared by throughput, and the
 	// rounds stay short.
-	little, err := s.ready(ctx, data.Prompt, max(p.mb/8, 8)*1e6, 0, "", true)
+	little, err := s.ready(ctx, data.Prompt, max(p.mb/8, min(p.mb, 8))*1e6, 0, "", true)
 	if err != nil {
 		return nil, 0, 0, err
 	}

@@ -53,13 +53,13 @@ func (s *Setting) asWritten(dst, body []byte, version string) ([]byte, *dataset.
 		if !ok {
 			break
 		}
-		switch member := string(name); member {
+		switch member := s.name(name); member {
 		case "model":
 			q, ok := c.String()
 			if !ok {
 				return dst, badRequest("model is no text")
 			}
-			if bad := s.checkModel(cursor.Unquote(q)); bad != nil {
+			if bad := s.checkModel(s.word(q)); bad != nil {
 				return dst, bad
 			}
 		case "stream":
@@ -102,7 +102,7 @@ func (a *anthropic) message(dst, body []byte) ([]byte, *dataset.Bad) {
 	c.Reset(body)
 	c.EnterObject()
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
-		member := string(name)
+		member := a.name(name)
 		if c.Kind() == 'n' {
 			c.Skip()
 			continue
@@ -114,7 +114,7 @@ func (a *anthropic) message(dst, body []byte) ([]byte, *dataset.Bad) {
 			if !ok {
 				return dst, badRequest("model is no text")
 			}
-			bad = a.checkModel(cursor.Unquote(q))
+			bad = a.checkModel(a.word(q))
 		case "messages":
 			if c.Kind() != '[' {
 				return dst, badRequest("messages is no list")
@@ -185,10 +185,10 @@ func (a *anthropic) turn(raw []byte) *dataset.Bad {
 	var role string
 	var content []byte
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
-		switch member := string(name); member {
+		switch member := a.name(name); member {
 		case "role":
 			q, _ := c.String()
-			role = cursor.Unquote(q)
+			role = a.word(q)
 		case "content":
 			content = c.Raw()
 		default:
@@ -239,10 +239,10 @@ func (a *anthropic) block(c *cursor.Cursor, system bool, add func([]byte)) *data
 			c.Skip()
 			continue
 		}
-		switch member := string(name); member {
+		switch member := a.name(name); member {
 		case "type":
 			q, _ := c.String()
-			kind = cursor.Unquote(q)
+			kind = a.word(q)
 		case "text":
 			quoted, _ = c.String()
 		case "source":
@@ -253,9 +253,9 @@ func (a *anthropic) block(c *cursor.Cursor, system bool, add func([]byte)) *data
 				q, _ := c.String()
 				switch string(name) {
 				case "type":
-					from = cursor.Unquote(q)
+					from = a.word(q)
 				case "media_type":
-					mediaType = cursor.Unquote(q)
+					mediaType = a.word(q)
 				case "data":
 					data = cursor.Unquote(q)
 				}

@@ -3,6 +3,8 @@ package prompt
 import (
 	"bytes"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
 	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
@@ -196,5 +198,11 @@ func (t *talk) append(dst []byte, s *Setting) ([]byte, *dataset.Bad) {
 
 // blankText reports whether the inside of a JSON string is white space.
 func blankText(quoted []byte) bool {
-	return len(quoted) == 0 || len(quoted) < 4096 && len(bytes.TrimSpace([]byte(cursor.Unquote(quoted)))) == 0
+	if len(quoted) == 0 {
+		return true
+	}
+	if c := quoted[0]; c > ' ' && c != '\\' && c < utf8.RuneSelf {
+		return false // as nearly every text
+	}
+	return len(quoted) < 4096 && strings.TrimSpace(cursor.Unquote(quoted)) == ""
 }

@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,6 +49,39 @@ type Setting struct {
 	query    model.EmbedQuery
 	// asked is the most tokens of an answer that a row has asked for.
 	asked int64
+	// words are the names and short texts that rows have used, by how they
+	// are written: rows are much alike, and need no string of their own for
+	// each.
+	words map[string]string
+}
+
+// What is kept of words: more of them, or longer ones, are no vocabulary.
+const (
+	maxWords = 256
+	maxWord  = 64
+)
+
+// word is a short text, of what stands between the quotes of a JSON string.
+func (s *Setting) word(quoted []byte) string {
+	if w, ok := s.words[string(quoted)]; ok {
+		return w
+	}
+	w := cursor.Unquote(quoted)
+	if len(quoted) <= maxWord && len(s.words) < maxWords {
+		if s.words == nil {
+			s.words = map[string]string{}
+		}
+		s.words[string(quoted)] = w
+	}
+	return w
+}
+
+// name is a member's name.
+func (s *Setting) name(decoded []byte) string {
+	if bytes.IndexByte(decoded, '\\') >= 0 {
+		return string(decoded)
+	}
+	return s.word(decoded)
 }
 
 // Rows appends the modelInput of a row that is not bad.

@@ -31,14 +31,14 @@ const (
 )
 
 func (o *openAI) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
-	if method, ok := text(row, "method"); ok && method != "POST" {
+	if method, ok := o.text(row, "method"); ok && method != "POST" {
 		return dst, unsupported("method "+method, "is not POST")
 	}
 	want := chatURL
 	if o.Embeds {
 		want = embeddingsURL
 	}
-	if url, ok := text(row, "url"); ok && url != want {
+	if url, ok := o.text(row, "url"); ok && url != want {
 		if url != chatURL && url != embeddingsURL {
 			return dst, unsupported("url "+url, "is not read; "+chatURL+" and "+embeddingsURL+" are")
 		}
@@ -54,12 +54,12 @@ func (o *openAI) Append(dst []byte, row *dataset.Row) ([]byte, *dataset.Bad) {
 }
 
 // text is a member of the row that is text.
-func text(row *dataset.Row, name string) (string, bool) {
+func (s *Setting) text(row *dataset.Row, name string) (string, bool) {
 	v, ok := row.Lookup(name)
-	if !ok || !v.IsString() {
+	if !ok || !v.IsString() || len(v.Raw) < 2 {
 		return "", false
 	}
-	return string(v.AppendText(nil)), true
+	return s.word(v.Raw[1 : len(v.Raw)-1]), true
 }
 
 // without are members of a chat completion that change nothing about its
@@ -96,7 +96,7 @@ func (o *openAI) chat(dst []byte, body []byte) ([]byte, *dataset.Bad) {
 	c.EnterObject()
 	limited := false // by max_completion_tokens, which counts more
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
-		member := string(name)
+		member := o.name(name)
 		if c.Kind() == 'n' {
 			c.Skip()
 			continue
@@ -108,7 +108,7 @@ func (o *openAI) chat(dst []byte, body []byte) ([]byte, *dataset.Bad) {
 			if !ok {
 				return dst, badRequest("model is no text")
 			}
-			bad = o.checkModel(cursor.Unquote(q))
+			bad = o.checkModel(o.word(q))
 		case "messages":
 			bad = o.messages(c)
 		case "max_tokens", "max_completion_tokens":
@@ -210,7 +210,7 @@ func (o *openAI) responseFormat(value []byte) *dataset.Bad {
 	for name, ok := o.inner.Member(); ok; name, ok = o.inner.Member() {
 		if string(name) == "type" {
 			q, _ := o.inner.String()
-			kind = cursor.Unquote(q)
+			kind = o.word(q)
 		} else {
 			o.inner.Skip()
 		}
@@ -252,10 +252,10 @@ func (o *openAI) message(raw []byte) *dataset.Bad {
 			c.Skip()
 			continue
 		}
-		switch member := string(name); member {
+		switch member := o.name(name); member {
 		case "role":
 			q, _ := c.String()
-			role = cursor.Unquote(q)
+			role = o.word(q)
 		case "content":
 			content = c.Raw()
 		case "refusal":
@@ -316,10 +316,10 @@ func (o *openAI) part(c *cursor.Cursor, system bool) *dataset.Bad {
 	var kind, url, title, other string
 	var quoted []byte
 	for name, ok := c.Member(); ok; name, ok = c.Member() {
-		switch member := string(name); member {
+		switch member := o.name(name); member {
 		case "type":
 			q, _ := c.String()
-			kind = cursor.Unquote(q)
+			kind = o.word(q)
 		case "text", "refusal":
 			quoted, _ = c.String()
 		case "image_url", "file":
@@ -332,7 +332,7 @@ func (o *openAI) part(c *cursor.Cursor, system bool) *dataset.Bad {
 				continue
 			}
 			for name, ok := c.Member(); ok; name, ok = c.Member() {
-				switch inner := string(name); inner {
+				switch inner := o.name(name); inner {
 				case "url", "file_data":
 					q, _ := c.String()
 					url = cursor.Unquote(q)
