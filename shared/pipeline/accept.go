@@ -149,6 +149,9 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 	if _, err := prompt.NewRenderer(w, asked); err != nil && h.Kind != "folder" {
 		return noDelay, reject("%v", err)
 	}
+	if _, known := r.priceOf(&Submission{ModelID: w.Model, BaseModel: w.BaseModel}, true, 1, 1); w.Deadline != nil && !known {
+		return noDelay, reject("deadline: no price is known for model %s, so that its cost on demand cannot be bounded; set one under prices in the deployment's settings", w.Model)
+	}
 	if q := r.quota(w, quotaKey); q.MaxRecords < 2*q.MinRecords {
 		return noDelay, h.reject(ctx, "quotas: with at least %d records a job, the deployment's limit of %d is less than two jobs' worth; lower quotas.min_records", q.MinRecords, q.MaxRecords)
 	}
@@ -169,6 +172,7 @@ func (r *submitRun) resolve(ctx context.Context, h *hold) (delay time.Duration, 
 		s.Format, s.Compression, s.Invocation = format, compression, how
 		s.Folder, s.Documents, s.BaseModel = found.Folder, documents, w.BaseModel
 		s.Round = 1
+		s.Deadline = deadlineOf(s, w)
 		return nil
 	})
 }

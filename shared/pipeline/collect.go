@@ -259,6 +259,10 @@ func (r *collectRun) steps(ctx context.Context, h *hold) (time.Duration, error) 
 	if late != noDelay {
 		return late, nil
 	}
+	if late, err := r.hurry(ctx, h, w); err != nil || late {
+		r.staged = late
+		return noDelay, err
+	}
 	if h.any(func(p *Part) bool { return p.Status != PartCollected }) && h.Checkpoint == nil {
 		return noDelay, r.report(ctx, h.Submission)
 	}

@@ -29,7 +29,7 @@ func (r *submitRun) create(ctx context.Context, lease *dispatchHold, s *Submissi
 		var err error
 		s, err = r.update(ctx, s.ID, func(s *Submission) error {
 			p := s.part(n, attempt)
-			if p == nil || !s.paying() || !p.rise(PartCreating) {
+			if p == nil || p.Late || !s.paying() || !p.rise(PartCreating) {
 				return errUnchanged
 			}
 			p.JobName, p.StartedAt = name, &now
@@ -38,7 +38,7 @@ func (r *submitRun) create(ctx context.Context, lease *dispatchHold, s *Submissi
 		if err != nil {
 			return served{}, 0, err
 		}
-		if p := s.part(n, attempt); p == nil || p.Status != PartCreating || !s.paying() {
+		if p := s.part(n, attempt); p == nil || p.Late || p.Status != PartCreating || !s.paying() {
 			return served{stays: true, live: liveJobs(s)}, 0, nil // it was stopped meanwhile
 		}
 	}
@@ -113,7 +113,7 @@ func (r *submitRun) adopt(ctx context.Context, id string, n, attempt int, arn st
 		return served{}, 0, err
 	}
 	p := s.part(n, attempt)
-	if s.Stop || s.State.Terminal() || p == nil || partRank[p.Status] >= partRank[PartEnded] && p.JobStatus == "" {
+	if s.Stop || s.State.Terminal() || p == nil || p.Late || partRank[p.Status] >= partRank[PartEnded] && p.JobStatus == "" {
 		if err := r.jobs.Stop(ctx, arn); err != nil && !errors.Is(err, batch.ErrConflict) {
 			return served{}, 0, fmt.Errorf("stop job %s: %w", arn, err)
 		}

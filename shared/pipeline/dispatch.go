@@ -406,6 +406,9 @@ func (r *submitRun) serve(ctx context.Context, lease *dispatchHold, id string, p
 	if !s.paying() || r.overdue(s, lease.doc.PausedAt) {
 		return r.settleStopped(ctx, s, lease.doc.PausedAt)
 	}
+	if p.Late {
+		return r.settleLate(ctx, s, p.N, p.Attempt)
+	}
 	if !paused { // a round may be long: look again before every job
 		if paused, err = r.paused(ctx); err != nil {
 			return served{}, 0, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/answer"
@@ -206,6 +207,7 @@ func (s *Submission) retried(p Part) []*Part {
 			parts = append(parts, q)
 		}
 	}
+	slices.SortStableFunc(parts, func(a, b *Part) int { return a.Attempt - b.Attempt })
 	return parts
 }
 

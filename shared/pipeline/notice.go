@@ -123,6 +123,8 @@ type Summary struct {
 	Settings   any            `json:"settings,omitempty"`
 	Mismatches []string       `json:"mismatches"`
 	Retries    []RetrySummary `json:"retries"`
+	// Deadline is set where the workload has one.
+	Deadline *Deadline `json:"deadline,omitempty"`
 }
 
 // RetrySummary is what a retry round was about.
@@ -176,7 +178,7 @@ func verdict(s *Submission) (status, reason string) {
 	}
 	if reason == "" {
 		for i := range s.Parts {
-			if p := &s.Parts[i]; p.Message != "" && (p.JobStatus == "" || p.JobStatus == batch.Failed) {
+			if p := &s.Parts[i]; p.Message != "" && !p.Late && (p.JobStatus == "" || p.JobStatus == batch.Failed) {
 				reason = p.Message
 				break
 			}
@@ -242,7 +244,7 @@ func cut(text string, n int) string {
 
 // summarise writes summary.json, and latest.json where something was run.
 func (r *collectRun) summarise(ctx context.Context, s *Submission, n Notice) error {
-	sum := Summary{Notice: n, Parts: s.Parts, Mismatches: s.Mismatches, Retries: []RetrySummary{}}
+	sum := Summary{Notice: n, Parts: s.Parts, Mismatches: s.Mismatches, Retries: []RetrySummary{}, Deadline: s.Deadline}
 	if sum.Mismatches == nil {
 		sum.Mismatches = []string{}
 	}

@@ -35,7 +35,7 @@ func (r *submitRun) onDemand(ctx context.Context, h *hold) (time.Duration, bool,
 	for {
 		i := -1
 		for j := range h.Parts {
-			if p := &h.Parts[j]; p.How == OnDemand && partRank[p.Status] < partRank[PartEnded] && p.Attempt == h.Round {
+			if p := &h.Parts[j]; p.How == OnDemand && partRank[p.Status] < partRank[PartEnded] && (p.Attempt == h.Round || h.Deadline != nil && p.Attempt == h.Deadline.Attempt) {
 				i = j
 				break
 			}

@@ -78,11 +78,7 @@ const defaultMaxTokens = 4096
 
 func (r *run) estimate(w workload.Workload, s *Submission) (Estimate, error) {
 	var e Estimate
-	maxTokens := int64(defaultMaxTokens)
-	if w.Inference != nil && w.Inference.MaxTokens != nil {
-		maxTokens = int64(*w.Inference.MaxTokens)
-	}
-	maxTokens = max(maxTokens, s.MaxTokens)
+	maxTokens := r.longest(w, s)
 	rounds := int64(1 + retries(w))
 	e.Known = true
 	for i := range s.Parts {
@@ -95,6 +91,15 @@ func (r *run) estimate(w workload.Workload, s *Submission) (Estimate, error) {
 		e.Known = e.Known && known
 	}
 	return e, nil
+}
+
+// longest is the longest answer in tokens that a row of a submission may get.
+func (r *run) longest(w workload.Workload, s *Submission) int64 {
+	most := int64(defaultMaxTokens)
+	if w.Inference != nil && w.Inference.MaxTokens != nil {
+		most = int64(*w.Inference.MaxTokens)
+	}
+	return max(most, s.MaxTokens)
 }
 
 // priceOf is what so many tokens of a submission cost: by its model's own price,

@@ -18,7 +18,7 @@ import (
 // or failed, those that nothing was heard of. Rows of a job that somebody
 // stopped, or missing from one that completed, are not asked for again.
 func again(p *Part) (failed, missing bool) {
-	if p.Status != PartCollected || p.Counts == nil || p.JobStatus == "" || p.JobStatus == batch.Stopped {
+	if p.Late || p.Status != PartCollected || p.Counts == nil || p.JobStatus == "" || p.JobStatus == batch.Stopped {
 		return false, false
 	}
 	switch p.JobStatus {
@@ -36,11 +36,7 @@ func (r *collectRun) retry(ctx context.Context, h *hold, w workload.Workload) (b
 	}
 	if h.Checkpoint != nil && !h.paying() {
 		// Stopped while the round was being staged: it never was.
-		return false, h.progress(ctx, func(s *Submission) error {
-			s.Checkpoint = nil
-			s.Parts = before(s.Parts, s.Round+1, 0)
-			return nil
-		})
+		return false, r.dropStaged(ctx, h)
 	}
 	var records int64
 	for _, p := range h.round(h.Round) {
@@ -81,6 +77,7 @@ type staging struct {
 	round int
 	quota part.Quota
 	from  int64 // rows before this one are staged already
+	late  bool  // it is no retry round, but what a deadline left without an answer
 }
 
 func (s *staging) stage(ctx context.Context) error {
@@ -95,8 +92,8 @@ func (s *staging) stage(ctx context.Context) error {
 		return err
 	}
 	defer builder.Close()
-	for _, p := range s.h.round(s.h.Round) {
-		failed, missing := again(p)
+	for _, p := range s.taken() {
+		failed, missing := s.which(p)
 		if !failed && !missing || p.LastRow < s.from {
 			continue
 		}
@@ -163,7 +160,7 @@ func (s *staging) closed(ctx context.Context, b part.Part) error {
 		N: b.N, Attempt: s.round, Records: b.Records, Bytes: b.Bytes,
 		FirstRow: b.FirstRow, LastRow: b.LastRow, How: ByJob, Status: PartStaged,
 	}
-	if b.Small {
+	if b.Small || s.late {
 		fresh.How = OnDemand
 	}
 	checkpoint := &Checkpoint{Position: b.Resume, Part: b.N + 1, Round: s.round}
@@ -183,15 +180,22 @@ func (s *staging) closed(ctx context.Context, b part.Part) error {
 
 // finish starts the staged round.
 func (s *staging) finish(ctx context.Context) error {
-	if err := s.markWaiting(ctx, s.h.Submission); err != nil {
-		return err
+	if !s.late { // which waits for no slot
+		if err := s.markWaiting(ctx, s.h.Submission); err != nil {
+			return err
+		}
 	}
 	now := s.clock.Now().UTC()
 	err := s.h.progress(ctx, func(sub *Submission) error {
-		if sub.Round == s.round {
+		switch {
+		case sub.Round == s.round || s.late && sub.Deadline.Staged:
 			return errUnchanged
+		case s.late:
+			sub.Deadline.Staged = true
+		default:
+			sub.Round = s.round
 		}
-		sub.Round, sub.Checkpoint, sub.WaitSince = s.round, nil, &now
+		sub.Checkpoint, sub.WaitSince = nil, &now
 		for _, p := range sub.round(s.round) {
 			p.rise(PartWaiting)
 		}

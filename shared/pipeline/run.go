@@ -329,6 +329,10 @@ func clone(s *Submission) (*Submission, error) {
 		l := *s.Lease
 		c.Lease = &l
 	}
+	if s.Deadline != nil {
+		d := *s.Deadline
+		c.Deadline = &d
+	}
 	return &c, nil
 }
 

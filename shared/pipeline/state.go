@@ -158,6 +158,9 @@ type Part struct {
 	StartedAt *time.Time `json:"startedAt,omitempty"`
 	// RefusedAt is when a refusal was last counted.
 	RefusedAt *time.Time `json:"refusedAt,omitempty"`
+	// Late: the deadline came first. The part is taken from its job, and its
+	// rows without an answer go on demand.
+	Late bool `json:"late,omitempty"`
 	// Refusals counts permanent-looking refusals of Create that may be a
 	// fresh deployment's permissions still spreading.
 	Refusals int           `json:"refusals,omitempty"`
@@ -254,6 +257,8 @@ type Submission struct {
 	Parts       []Part              `json:"parts"`
 	// Round is the attempt that is under way, 1 for the first.
 	Round int `json:"round,omitempty"`
+	// Deadline is set where the workload has one.
+	Deadline *Deadline `json:"deadline,omitempty"`
 	// WaitSince is since when the submission has waited for slots or a
 	// throttle without any of its parts getting on.
 	WaitSince  *time.Time `json:"waitSince,omitempty"`

@@ -280,7 +280,15 @@ func (r *submitRun) steps(ctx context.Context, h *hold) (delay time.Duration, ex
 			return noDelay, true, err
 		}
 	}
-	return r.onDemand(ctx, h)
+	look, err := r.deadline(ctx, h)
+	if err != nil {
+		return noDelay, true, err
+	}
+	delay, excused, err = r.onDemand(ctx, h)
+	if look != noDelay && (delay == noDelay || look < delay) {
+		delay = look
+	}
+	return delay, excused, err
 }
 
 // end decides how the submission ends; collect does the rest.

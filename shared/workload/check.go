@@ -31,6 +31,9 @@ func (w *Workload) Check(f dataset.Format) error {
 	if f == dataset.JSONL && w.TemplateText() == "" {
 		wrong("prompt_template", "the rows have neither \"prompt\" nor \"modelInput\", so a prompt_template must say what to ask")
 	}
+	if d := w.Deadline; d != nil && (d.After == nil || d.MaxCostUSD == nil) {
+		wrong("deadline", "after and max_cost_usd go together: what has no answer by then goes on demand, at twice the price of a job, for at most so much")
+	}
 	if text := pairOfQuotas(w.Quotas); text != "" {
 		wrong("quotas.max_records", "%s", text)
 	}

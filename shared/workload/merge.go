@@ -40,6 +40,10 @@ func Merge(base, over Workload) Workload {
 	pick(&m.Small, over.Small)
 	pick(&m.Retries, over.Retries)
 	pick(&m.TimeoutHours, over.TimeoutHours)
+	m.Deadline = mergePart(base.Deadline, over.Deadline, func(m *Deadline, over Deadline) {
+		pick(&m.After, over.After)
+		pick(&m.MaxCostUSD, over.MaxCostUSD)
+	})
 	m.Limits = mergePart(base.Limits, over.Limits, func(m *Limits, over Limits) {
 		pick(&m.MaxRecords, over.MaxRecords)
 		pick(&m.MaxBytes, over.MaxBytes)

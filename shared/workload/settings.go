@@ -16,6 +16,13 @@ import (
 // maxQuiet bounds how long a folder may be waited for.
 const maxQuiet = 24 * time.Hour
 
+// minDeadline is what jobs get at least, maxDeadline the longest that a job may
+// take.
+const (
+	minDeadline = 10 * time.Minute
+	maxDeadline = 168 * time.Hour
+)
+
 // settings are the keys at the top of the file, each with what reads it
 // into w.
 func settings(w *Workload) []entry {
@@ -41,6 +48,7 @@ func settings(w *Workload) []entry {
 		{"small", choice(&w.Small, OnDemand, Reject)},
 		{"retries", whole(&w.Retries, 0, 5)},
 		{"timeout_hours", whole(&w.TimeoutHours, 24, 168)},
+		{"deadline", below("deadline")},
 		{"limits", below("limits")},
 		{"quotas", quotas(w)},
 		{"output", below("output")},
@@ -54,6 +62,7 @@ func settings(w *Workload) []entry {
 func nested(w *Workload) map[string][]entry {
 	inference := func() *Inference { return made(&w.Inference) }
 	gather := func() *Gather { return made(&w.Gather) }
+	deadline := func() *Deadline { return made(&w.Deadline) }
 	limits := func() *Limits { return made(&w.Limits) }
 	quotas := func() *Quotas { return made(&w.Quotas) }
 	output := func() *Output { return made(&w.Output) }
@@ -70,6 +79,10 @@ func nested(w *Workload) map[string][]entry {
 			{"expect", in(func() setter { return whole(&gather().Expect, 1, 10_000_000) })},
 			{"include", in(func() setter { return list(&gather().Include, 100, glob) })},
 			{"exclude", in(func() setter { return list(&gather().Exclude, 100, glob) })},
+		},
+		"deadline": {
+			{"after", in(func() setter { return duration(&deadline().After, minDeadline, maxDeadline) })},
+			{"max_cost_usd", in(func() setter { return number(&deadline().MaxCostUSD, 0, 1e9) })},
 		},
 		"limits": {
 			{"max_records", in(func() setter { return whole(&limits().MaxRecords, 1, 1<<53) })},

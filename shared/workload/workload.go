@@ -34,6 +34,7 @@ type Workload struct {
 	Small        Small             `json:"small,omitempty"`
 	Retries      *int              `json:"retries,omitempty"`
 	TimeoutHours *int              `json:"timeout_hours,omitempty"`
+	Deadline     *Deadline         `json:"deadline,omitempty"`
 	Limits       *Limits           `json:"limits,omitempty"`
 	Quotas       *Quotas           `json:"quotas,omitempty"`
 	Output       *Output           `json:"output,omitempty"`
@@ -80,6 +81,13 @@ type Gather struct {
 	Expect  *int      `json:"expect,omitempty"`
 	Include []string  `json:"include,omitempty"`
 	Exclude []string  `json:"exclude,omitempty"`
+}
+
+// Deadline says by when rows without an answer go on demand, and what that may
+// cost at the most.
+type Deadline struct {
+	After      *Duration `json:"after,omitempty"`
+	MaxCostUSD *float64  `json:"max_cost_usd,omitempty"`
 }
 
 // Limits refuse an upload before anything is paid. They lower the

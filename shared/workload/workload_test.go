@@ -36,6 +36,7 @@ gather: {quiet: 1m30s, expect: 20, include: ["**/*.txt"], exclude: [tmp/*]}
 small: reject
 retries: 0
 timeout_hours: 24
+deadline: {after: 6h, max_cost_usd: 20}
 limits: {max_records: 1000, max_bytes: 1000000, max_estimated_cost_usd: 2.5}
 quotas: {min_records: 100, max_records: 200, max_file_bytes: 5000}
 output: {raw: true, echo: false, csv: true, parquet: false, json: {type: object}}
@@ -58,7 +59,7 @@ func TestAllKeysAreReadAndKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"name":"reviews","model":"us.amazon.nova-lite-v1:0","models":{"gpt-4o-mini":"us.amazon.nova-lite-v1:0"},"invocation":"converse","family":"nova","format":"csv","system":"Be brief.\nBe kind.\n","prompt_template":"Rate {text}","id_column":"sku","inference":{"max_tokens":100,"temperature":0,"top_p":0.9,"stop_sequences":["END"]},"additional_model_request_fields":{"top_k":5,"thinking":{"type":"enabled","budget":1024},"list":[1,"a",null,true,1.5]},"gather":{"quiet":"1m30s","expect":20,"include":["**/*.txt"],"exclude":["tmp/*"]},"small":"reject","retries":0,"timeout_hours":24,"limits":{"max_records":1000,"max_bytes":1000000,"max_estimated_cost_usd":2.5},"quotas":{"min_records":100,"max_records":200,"max_file_bytes":5000},"output":{"raw":true,"echo":false,"csv":true,"parquet":false,"json":{"type":"object"}},"tags":{"team":"search"},"notice":{"attributes":{"priority":"high"}}}`
+	want := `{"name":"reviews","model":"us.amazon.nova-lite-v1:0","models":{"gpt-4o-mini":"us.amazon.nova-lite-v1:0"},"invocation":"converse","family":"nova","format":"csv","system":"Be brief.\nBe kind.\n","prompt_template":"Rate {text}","id_column":"sku","inference":{"max_tokens":100,"temperature":0,"top_p":0.9,"stop_sequences":["END"]},"additional_model_request_fields":{"top_k":5,"thinking":{"type":"enabled","budget":1024},"list":[1,"a",null,true,1.5]},"gather":{"quiet":"1m30s","expect":20,"include":["**/*.txt"],"exclude":["tmp/*"]},"small":"reject","retries":0,"timeout_hours":24,"deadline":{"after":"6h0m0s","max_cost_usd":20},"limits":{"max_records":1000,"max_bytes":1000000,"max_estimated_cost_usd":2.5},"quotas":{"min_records":100,"max_records":200,"max_file_bytes":5000},"output":{"raw":true,"echo":false,"csv":true,"parquet":false,"json":{"type":"object"}},"tags":{"team":"search"},"notice":{"attributes":{"priority":"high"}}}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
@@ -139,10 +140,10 @@ func TestDeepFilesAreRefusedBeforeTheyCostTime(t *testing.T) {
 
 func TestMergeGoesKeyByKey(t *testing.T) {
 	base := parse(t, everything)
-	over := parse(t, "model: other\nsystem: \"\"\nmodels: {b: c}\nretries: 2\ninference: {temperature: 1}\nadditional_model_request_fields: {thinking: {budget: 2048}, top_p: 1}\nlimits: {max_records: 5}\noutput: {echo: true, json: false}\ntags: {cost: a}\nnotice: {attributes: {priority: low, b: c}}\nprompt_template_file: _t\ngather: {include: []}\n")
+	over := parse(t, "model: other\nsystem: \"\"\nmodels: {b: c}\nretries: 2\ninference: {temperature: 1}\nadditional_model_request_fields: {thinking: {budget: 2048}, top_p: 1}\nlimits: {max_records: 5}\ndeadline: {max_cost_usd: 5}\noutput: {echo: true, json: false}\ntags: {cost: a}\nnotice: {attributes: {priority: low, b: c}}\nprompt_template_file: _t\ngather: {include: []}\n")
 	m := workload.Merge(base, over)
 	text, _ := json.Marshal(m)
-	want := `{"name":"reviews","model":"other","models":{"b":"c","gpt-4o-mini":"us.amazon.nova-lite-v1:0"},"invocation":"converse","family":"nova","format":"csv","system":"","prompt_template_file":"_t","id_column":"sku","inference":{"max_tokens":100,"temperature":1,"top_p":0.9,"stop_sequences":["END"]},"additional_model_request_fields":{"list":[1,"a",null,true,1.5],"thinking":{"budget":2048,"type":"enabled"},"top_k":5,"top_p":1},"gather":{"quiet":"1m30s","expect":20,"exclude":["tmp/*"]},"small":"reject","retries":2,"timeout_hours":24,"limits":{"max_records":5,"max_bytes":1000000,"max_estimated_cost_usd":2.5},"quotas":{"min_records":100,"max_records":200,"max_file_bytes":5000},"output":{"raw":true,"echo":true,"csv":true,"parquet":false,"json":false},"tags":{"cost":"a","team":"search"},"notice":{"attributes":{"b":"c","priority":"low"}}}`
+	want := `{"name":"reviews","model":"other","models":{"b":"c","gpt-4o-mini":"us.amazon.nova-lite-v1:0"},"invocation":"converse","family":"nova","format":"csv","system":"","prompt_template_file":"_t","id_column":"sku","inference":{"max_tokens":100,"temperature":1,"top_p":0.9,"stop_sequences":["END"]},"additional_model_request_fields":{"list":[1,"a",null,true,1.5],"thinking":{"budget":2048,"type":"enabled"},"top_k":5,"top_p":1},"gather":{"quiet":"1m30s","expect":20,"exclude":["tmp/*"]},"small":"reject","retries":2,"timeout_hours":24,"deadline":{"after":"6h0m0s","max_cost_usd":5},"limits":{"max_records":5,"max_bytes":1000000,"max_estimated_cost_usd":2.5},"quotas":{"min_records":100,"max_records":200,"max_file_bytes":5000},"output":{"raw":true,"echo":true,"csv":true,"parquet":false,"json":false},"tags":{"cost":"a","team":"search"},"notice":{"attributes":{"b":"c","priority":"low"}}}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}

@@ -49,6 +49,9 @@ type World struct {
 	Answer func(modelID string, how batch.Invocation, modelInput []byte) []byte
 	// Models tells what is behind profiles; nil: nothing does.
 	Models batch.Models
+	// Hold keeps running jobs from ending by themselves; those that are stopped
+	// end.
+	Hold bool
 	// LoseEvents drops every state-change event.
 	LoseEvents bool
 	// Slice is how long one invocation may take.
@@ -221,15 +224,24 @@ func (w *World) Step() bool {
 		return true
 	}
 	for _, j := range w.Bedrock.All() {
-		if j.Status.Terminal() {
+		if j.Status.Terminal() || w.Hold && j.Status == batch.InProgress {
 			continue
+		}
+		if w.Hold && j.Status != batch.Stopping {
+			w.Bedrock.Advance(j.ARN)
+			return true
 		}
 		o := memory.Outcome{}
 		if w.Outcome != nil {
 			o = w.Outcome(j)
 		}
 		w.Clock.Advance(time.Minute)
-		w.Bedrock.Run(j.ARN, o)
+		if w.Hold && j.Status == batch.Stopping {
+			o.Status = batch.Stopped
+			w.Bedrock.End(j.ARN, o)
+		} else {
+			w.Bedrock.Run(j.ARN, o)
+		}
 		w.deliver()
 		return true
 	}

@@ -331,6 +331,33 @@ var list = []mutant{
 		New:  "if version.Version > 1000*StateVersion {",
 	},
 
+	// Deadlines.
+	{
+		Name: "a job is created though its rows go on demand",
+		File: "pipeline/dispatch.go",
+		Old:  "	if p.Late {\n",
+		New:  "	if p.Late && s.Stop {\n",
+	},
+	{
+		Name: "rows go on demand while their jobs still run",
+		File: "pipeline/deadline.go",
+		Old:  "return p.Late && p.Status != PartCollected",
+		New:  "return p.Late && p.Status != PartCollected && p.Attempt > 99",
+		Test: "TestWhatHasNoAnswerAtTheDeadlineGoesOnDemand", Package: "handler",
+	},
+	{
+		Name: "a deadline knows no cap",
+		File: "pipeline/deadline.go",
+		Old:  "d.EstimatedUSD+usd > d.MaxCostUSD",
+		New:  "d.EstimatedUSD > d.MaxCostUSD",
+	},
+	{
+		Name: "rows that go on demand are also asked in a retry round",
+		File: "pipeline/retry.go",
+		Old:  "if p.Late || p.Status",
+		New:  "if p.Status",
+	},
+
 	// Requests.
 	{
 		Name: "the message of a request is lost when its marker is put again",

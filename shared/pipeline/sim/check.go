@@ -173,7 +173,7 @@ func (s *sim) statusOf(n pipeline.Notice) string {
 func (s *sim) early(a *account, n pipeline.Notice, bad func(string, ...any)) {
 	if a.state.Ending == nil {
 		for _, p := range a.state.Parts {
-			if p.How == pipeline.ByJob && p.JobARN == "" && p.Records > 0 && !(strings.Contains(p.Message, "though none is running") && s.users.noSlots >= 4*time.Hour) {
+			if p.How == pipeline.ByJob && p.JobARN == "" && p.Records > 0 && !p.Late && !(strings.Contains(p.Message, "though none is running") && s.users.noSlots >= 4*time.Hour) {
 				bad("part %d attempt %d never ran: %q", p.N, p.Attempt, p.Message)
 			}
 		}
@@ -202,7 +202,8 @@ type want struct {
 
 // expect tells from what the world saw what must have come of a row.
 func (s *sim) expect(a *account, rec string) (w want, lastAttempt int) {
-	for attempt := 1; ; attempt++ {
+	// A deadline's attempt comes behind all retry rounds.
+	for attempt := 1; attempt <= 2+a.upload.retries; attempt++ {
 		if ok, is := a.stored[attempt][rec]; is {
 			lastAttempt = attempt
 			if ok && s.w.cursed && a.upload.serial == 1 {
@@ -215,7 +216,7 @@ func (s *sim) expect(a *account, rec string) (w want, lastAttempt int) {
 		}
 		name := a.jobs[attempt][rec]
 		if name == "" {
-			return w, lastAttempt
+			continue
 		}
 		lastAttempt = attempt
 		f := s.ledger.fates[name]
@@ -230,6 +231,7 @@ func (s *sim) expect(a *account, rec string) (w want, lastAttempt int) {
 			w.unsure = true
 		}
 	}
+	return w, lastAttempt
 }
 
 func (s *sim) file(u *upload, name string) []byte {
@@ -238,7 +240,7 @@ func (s *sim) file(u *upload, name string) []byte {
 
 // results checks the files that come back.
 func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string, ...any)) {
-	u := a.upload
+	u, state := a.upload, a.state
 	given := map[int]int{} // row -> attempt
 	last := 0
 	results, err := objects(s.file(u, "results.jsonl"))
@@ -301,9 +303,12 @@ func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string
 			bad("row %d was never answered, but is in results.jsonl", r.n)
 		case r.good && whole && !is && !lost[r.n]:
 			bad("row %d is neither in results.jsonl nor in errors.jsonl", r.n)
-		case r.good && whole && !is && tried <= u.retries && tried > 0 && s.ledger.worth(a, tried, r.recordID()) == yes && !s.tooFew(a, tried):
+		case r.good && whole && !is && tried > 0 && (tried <= u.retries || a.overdue(a.jobs[tried][r.recordID()])) && s.ledger.worth(a, tried, r.recordID()) == yes && !s.tooFew(a, tried):
 			bad("row %d was worth another attempt after attempt %d of %d and got none", r.n, tried, 1+u.retries)
 		}
+	}
+	if d := state.Deadline; d != nil && (d.EstimatedUSD > d.MaxCostUSD || len(a.stored[d.Attempt]) > int(d.Records) || d.DecidedAt != nil && d.DecidedAt.Before(d.At)) {
+		bad("its deadline: %+v, %d rows asked", *d, len(a.stored[d.Attempt]))
 	}
 	s.aside(u, n, whole, bad)
 	s.summary(u, n, bad)

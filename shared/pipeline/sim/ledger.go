@@ -367,6 +367,9 @@ func (l *ledger) created(job batch.Job) {
 			i.after["pause"]++
 		}
 	}
+	if i := s.running; i != nil && a.overdue(job.Name) && i.started.After(*a.state.Deadline.DecidedAt) {
+		s.violation("job %s was created by %s %v after its rows were to go on demand", job.Name, i.name, s.clock.Now().Sub(*a.state.Deadline.DecidedAt))
+	}
 	if attempt < 1 || attempt > 1+a.upload.retries {
 		s.violation("job %s: attempt %d, though %d retries are wanted", job.Name, attempt, a.upload.retries)
 	}
@@ -422,6 +425,16 @@ func (l *ledger) paid(a *account, attempt int, rec, by string) {
 	}
 }
 
+// overdue reports whether the rows of a job's part go on demand, since the deadline
+// came before their answers.
+func (a *account) overdue(job string) bool {
+	_, _, n, attempt, ok := pipeline.ParseJobName(job)
+	if !ok || a.state == nil || a.state.Deadline == nil || a.state.Deadline.DecidedAt == nil {
+		return false
+	}
+	return slices.ContainsFunc(a.state.Parts, func(p pipeline.Part) bool { return p.N == n && p.Attempt == attempt && p.Late })
+}
+
 type verdict int
 
 const (
@@ -449,13 +462,14 @@ func (l *ledger) worth(a *account, attempt int, rec string) verdict {
 	if !f.certain {
 		return unknown
 	}
-	if f.status == batch.Stopped {
+	late := a.overdue(job)
+	if f.status == batch.Stopped && !late {
 		return no
 	}
 	line, there := f.lines[rec]
 	if !there || line.Shape == memory.Missing {
 		switch f.status {
-		case batch.Expired, batch.PartiallyCompleted, batch.Failed:
+		case batch.Expired, batch.PartiallyCompleted, batch.Failed, batch.Stopped:
 			return yes
 		}
 		return no

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,7 +133,13 @@ var folders = []folder{
 	{name: "docs", ext: ".txt", settings: "model: " + nova + "\nprompt_template: 'Sum up {content}'\n", retries: 1, gather: true, row: documentRow, write: document},
 	{name: "expected", ext: ".md", settings: "model: " + nova + "\nprompt_template: 'Sum up {content}'\ngather: {quiet: 20m, expect: 3}\n", retries: 1, gather: true, row: documentRow, write: document},
 	{name: "quiet", ext: ".jsonl", settings: "model: " + nova + "\ngather: {quiet: 2m}\n", retries: 1, gather: true, row: promptRow, write: lines},
+	{name: "urgent", ext: ".jsonl", settings: "model: " + nova + "\ninference: {max_tokens: 1000}\ndeadline: {after: 15m, max_cost_usd: 0.005}\n", retries: 1, row: promptRow, write: lines},
 	{name: "late", ext: ".jsonl", settings: "model: " + nova + "\n", retries: 1, row: promptRow, write: lines},
+}
+
+// urgent is the folder with a deadline.
+func urgent() folder {
+	return folders[slices.IndexFunc(folders, func(f folder) bool { return f.name == "urgent" })]
 }
 
 func pad(s *sim) string { return strings.Repeat("x", s.rnd.IntN(pick(s.rnd, 20, 20, 20, 400))) }
@@ -272,6 +279,8 @@ func (s *sim) arrange() {
 		f := folders[r.IntN(len(folders))]
 		if r.IntN(3) == 0 {
 			f = folders[0]
+		} else if r.IntN(5) == 0 {
+			f = urgent()
 		}
 		at := s.between(0, drops)
 		s.in(at, func() { s.drop(f, "") })
