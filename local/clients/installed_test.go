@@ -57,6 +57,8 @@ func askCLI(t *testing.T, environment []string) {
 		{"a large file goes up", "s3 cp $FILE s3://$BB_BUCKET/cli/file", "upload:"},
 		{"a folder is listed", "s3 ls s3://$BB_BUCKET/cli/", "14680064 file"},
 		{"and comes back", "s3 cp s3://$BB_BUCKET/cli/file $BACK", "download:"},
+		{"alarms are described", "cloudwatch describe-alarms --alarm-names clients-errors --query MetricAlarms[0].Threshold", "1"},
+		{"log groups are described", "logs describe-log-groups --log-group-name-prefix /aws/lambda/ --query logGroups[0].logGroupName --output text", "/aws/lambda/clients-echo"},
 		{"buckets are listed", "s3 ls", "clients-versions"},
 		{"an object is described", "s3api head-object --bucket $BB_BUCKET --key cli/file", `"ContentLength": 14680064`},
 		{"a folder is removed", "s3 rm --recursive s3://$BB_BUCKET/cli/", "delete:"},

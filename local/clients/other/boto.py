@@ -2,6 +2,7 @@
 installed: services that it does not know are left out and named at the end.
 Prints one JSON line per check."""
 
+import datetime
 import json
 import os
 import sys
@@ -177,6 +178,23 @@ def a_batch_job_runs():
 def converse_answers():
     out = client("bedrock-runtime").converse(modelId="us.amazon.nova-lite-v1:0", messages=[{"role": "user", "content": [{"text": "hello"}]}])
     assert out["output"]["message"]["content"][0]["text"], out
+
+
+@check("lambda", "cloudwatch", "logs")
+def a_line_of_a_log_is_a_metric():
+    functions, cloudwatch, logs = client("lambda"), client("cloudwatch"), client("logs")
+    name = os.environ["BB_FUNCTION_NAME"]
+    functions.invoke(FunctionName=name, Payload=b'{"count":true}')
+    found = [m for page in cloudwatch.get_paginator("list_metrics").paginate(Namespace="Clients") for m in page["Metrics"]]
+    assert [m["MetricName"] for m in found] == ["Echoes"], found
+    now = datetime.datetime.now(datetime.timezone.utc)
+    points = cloudwatch.get_metric_statistics(
+        Namespace="Clients", MetricName="Echoes", Dimensions=found[0]["Dimensions"], Period=3600, Statistics=["Sum"],
+        StartTime=now - datetime.timedelta(hours=1), EndTime=now + datetime.timedelta(hours=1))["Datapoints"]
+    assert sum(p["Sum"] for p in points) == 3, points
+    assert [a["AlarmName"] for a in cloudwatch.describe_alarms()["MetricAlarms"]] == ["clients-errors"]
+    events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="{ $.Echoes = 3 }")["events"]
+    assert len(events) == 1, events
 
 
 known = set(session.get_available_services())
