@@ -270,7 +270,7 @@ func TestTagsAreKept(t *testing.T) {
 func TestModelsAndProfilesAreListed(t *testing.T) {
 	w := newWorld(t, nil)
 	models, err := w.api.ListFoundationModels(t.Context(), &sdk.ListFoundationModelsInput{ByProvider: aws.String("amazon"), ByOutputModality: types.ModelModalityEmbedding})
-	if err != nil || len(models.ModelSummaries) != 3 {
+	if err != nil || len(models.ModelSummaries) != 4 {
 		t.Errorf("Amazon's embeddings: %v, %v", models, err)
 	}
 	one, err := w.api.GetFoundationModel(t.Context(), &sdk.GetFoundationModelInput{ModelIdentifier: aws.String("amazon.nova-lite-v1:0")})

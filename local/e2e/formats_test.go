@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -13,16 +16,101 @@ import (
 // where the model is made up.
 const fixtures = "../../shared/handler/testdata/formats"
 
-// section counts the lines of a file in a fixture's want.
-func section(want []byte, name string) int64 {
-	_, rest, ok := bytes.Cut(want, []byte("--- "+name+"\n"))
-	if !ok {
-		return 0
+// sections are the files in a fixture's want, by name.
+func sections(want []byte) map[string][]byte {
+	all := map[string][]byte{}
+	for n, part := range bytes.Split(append([]byte("\n"), want...), []byte("\n--- ")) {
+		if n == 0 {
+			continue // what the model was asked
+		}
+		name, body, _ := bytes.Cut(part, []byte("\n"))
+		all[string(name)] = body
 	}
-	if end := bytes.Index(rest, []byte("\n--- ")); end >= 0 {
-		rest = rest[:end+1]
+	return all
+}
+
+// shapeOf is a file without what the model decides: answers, tokens, times.
+func shapeOf(t *testing.T, name string, body []byte) (rows []any) {
+	t.Helper()
+	if strings.HasSuffix(name, ".csv") {
+		in := csv.NewReader(bytes.NewReader(body))
+		if head, _, _ := bytes.Cut(body, []byte("\n")); bytes.ContainsRune(head, '\t') {
+			in.Comma, in.LazyQuotes = '\t', true
+		}
+		table, err := in.ReadAll()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for i, row := range table {
+			kept := []any{}
+			for j, field := range row {
+				switch table[0][j] {
+				case "output", "stop_reason", "input_tokens", "output_tokens":
+					field = map[bool]string{true: field}[i == 0]
+				}
+				kept = append(kept, field)
+			}
+			rows = append(rows, kept)
+		}
+		return rows
 	}
-	return int64(bytes.Count(rest, []byte("\n")))
+	for line := range bytes.Lines(body) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		var v any
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, line)
+		}
+		rows = append(rows, without(v))
+	}
+	return rows
+}
+
+func without(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			switch name {
+			case "output", "usage", "content", "created", "stopReason", "modelStopReason", "finish_reason", "stop_reason":
+				v[name] = "as the model decides"
+				if name == "modelStopReason" {
+					delete(v, name)
+				}
+			default:
+				v[name] = without(value)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = without(v[i])
+		}
+	}
+	return v
+}
+
+// cameBack compares what came back of a fixture with what its want says, but
+// for what the model decides.
+func (u *user) cameBack(n notice, folder string, want []byte) {
+	u.t.Helper()
+	prefix := strings.TrimSuffix(strings.TrimPrefix(n.Results.Summary, "s3://"+u.output+"/"), "summary.json")
+	for name, body := range sections(want) {
+		if !strings.HasSuffix(name, ".jsonl") && !strings.HasSuffix(name, ".csv") && !strings.HasSuffix(name, ".json") {
+			if !u.exists(prefix + name) {
+				u.t.Errorf("%s: there is no %s", folder, name)
+			}
+			continue
+		}
+		body = bytes.ReplaceAll(body, []byte(`"f/`), []byte(`"`+folder+`/`))
+		got := bytes.ReplaceAll(u.read("s3://"+u.output+"/"+prefix+name), []byte(n.Submission), []byte("SUBMISSION"))
+		if wanted, have := shapeOf(u.t, name, body), shapeOf(u.t, name, got); !reflect.DeepEqual(wanted, have) {
+			u.t.Errorf("%s: %s:\ngot  %s\nwant %s", folder, name, inJSON(have), inJSON(wanted))
+		}
+	}
+}
+
+func count(lines []byte) int64 {
+	return int64(len(bytes.FieldsFunc(lines, func(r rune) bool { return r == '\n' })))
 }
 
 func TestEachFormatsFixtureIsAnsweredByTheServices(t *testing.T) {
@@ -66,17 +154,19 @@ func TestEachFormatsFixtureIsAnsweredByTheServices(t *testing.T) {
 	}
 	for key, want := range keys {
 		n := u.notice(key)
-		answered, aside := section(want, "results.jsonl"), section(want, "set-aside.jsonl")
-		// One native row is no request at all, which only a real model says.
-		if strings.HasPrefix(key, "native") {
-			if n.Rows.Answered != 1 || n.Rows.Failed != 1 || n.Rows.SetAside != aside {
-				t.Errorf("%s: notice %s", key, n.Raw)
-			}
+		folder, _, _ := strings.Cut(key, "/")
+		lines := sections(want)
+		answered, failed, aside := count(lines["results.jsonl"]), int64(0), count(lines["set-aside.jsonl"])
+		if folder == "native" {
+			// One row is no request at all, which only a real model says.
+			answered, failed = answered-1, 1
+			want = []byte("--- set-aside.jsonl\n" + string(lines["set-aside.jsonl"]))
+		}
+		if n.Rows.Answered != answered || n.Rows.Failed != failed || n.Rows.SetAside != aside {
+			t.Errorf("%s: want %d answered, %d failed and %d set aside, notice %s", key, answered, failed, aside, n.Raw)
 			continue
 		}
-		if n.Rows.Answered != answered || n.Rows.Failed != 0 || n.Rows.SetAside != aside {
-			t.Errorf("%s: want %d answered and %d set aside, notice %s", key, answered, aside, n.Raw)
-		}
+		u.cameBack(n, folder, want)
 	}
 	u.ended()
 }

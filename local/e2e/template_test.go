@@ -81,3 +81,24 @@ func (c *cloud) forbid(role, sid, action string) {
 		c.t.Fatalf("role %s is not granted %s in statement %q", role, action, sid)
 	}
 }
+
+// anyModel lets the roles that call models call all of them.
+func (c *cloud) anyModel() {
+	c.t.Helper()
+	changed := 0
+	for _, role := range []string{"RoleSubmit", "RoleJob"} {
+		for _, p := range c.properties(role)["Policies"].([]any) {
+			document := p.(map[string]any)["PolicyDocument"].(map[string]any)
+			for _, s := range document["Statement"].([]any) {
+				s := s.(map[string]any)
+				if sid := s["Sid"]; sid == "UseModels" || sid == "CallProfiles" {
+					s["Resource"] = []any{"arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:us-east-1:123456789012:inference-profile/*"}
+					changed++
+				}
+			}
+		}
+	}
+	if changed != 2 {
+		c.t.Fatalf("%d statements of the template are about models", changed)
+	}
+}

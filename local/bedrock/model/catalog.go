@@ -27,7 +27,11 @@ type Model struct {
 
 // Embeds says that the model answers with vectors.
 func (m Model) Embeds() bool {
-	return m.Family == TitanEmbed || m.Family == TitanImage || m.Family == CohereEmbed
+	switch m.Family {
+	case TitanEmbed, TitanImage, CohereEmbed, NovaEmbed:
+		return true
+	}
+	return false
 }
 
 // Vision says that the model takes images.
@@ -75,6 +79,7 @@ var rows = []row{
 	{"amazon.nova-pro-v1:0", "Nova Pro", Nova, "base us eu apac"},
 	{"amazon.nova-premier-v1:0", "Nova Premier", Nova, "us"},
 	{"amazon.nova-2-lite-v1:0", "Nova 2 Lite", Nova, "us eu jp global"},
+	{"amazon.nova-2-multimodal-embeddings-v1:0", "Nova Multimodal Embeddings", NovaEmbed, "base"},
 	{"amazon.titan-text-lite-v1", "Titan Text G1 - Lite", TitanText, "base live"},
 	{"amazon.titan-text-express-v1", "Titan Text G1 - Express", TitanText, "base live"},
 	{"amazon.titan-text-premier-v1:0", "Titan Text G1 - Premier", TitanText, "base live"},
@@ -119,12 +124,16 @@ var rows = []row{
 	{"moonshotai.kimi-k2.5", "Kimi K2.5", OpenAI, "base"},
 	{"nvidia.nemotron-nano-12b-v2", "Nemotron Nano 12B v2", OpenAI, "base"},
 	{"zai.glm-4.7-flash", "GLM 4.7 Flash", OpenAI, "base"},
+	{"ai21.jamba-1-5-large-v1:0", "Jamba 1.5 Large", OpenAI, "base live"},
+	{"ai21.jamba-1-5-mini-v1:0", "Jamba 1.5 Mini", OpenAI, "base live"},
+	{"writer.palmyra-x5-v1:0", "Palmyra X5", OpenAI, "us live"},
 }
 
 var providers = map[string]string{
 	"anthropic": "Anthropic", "amazon": "Amazon", "meta": "Meta", "mistral": "Mistral AI",
 	"cohere": "Cohere", "deepseek": "DeepSeek", "openai": "OpenAI", "qwen": "Qwen", "google": "Google",
 	"minimax": "MiniMax", "moonshotai": "Moonshot AI", "nvidia": "NVIDIA", "zai": "Z.AI",
+	"ai21": "AI21 Labs", "writer": "Writer",
 }
 
 var catalogue = func() []Model {
@@ -150,6 +159,8 @@ var catalogue = func() []Model {
 			m.MaxRecords, m.Dimensions = 100_000, 1024
 		case r.id == "amazon.titan-embed-text-v1", r.id == "cohere.embed-v4:0":
 			m.Dimensions = 1536
+		case m.Family == NovaEmbed:
+			m.Dimensions = 3072
 		case m.Family == TitanImage, m.Family == CohereEmbed:
 			m.Dimensions = 1024
 		}

@@ -92,10 +92,13 @@ var converseCodec = codec{
 				if t, ok := element["text"].(string); ok && strings.TrimSpace(t) == "" {
 					return invalid("The text field in the ContentBlock object at messages.%d.content.%d is blank. Add text to the text field, and try again.", i, j)
 				}
-				if _, image := element["image"]; image && !chat.Model.Vision() {
-					return invalid("This model doesn't support the image content block that you provided.")
-				}
 			}
+			if err := checkMedia(i, message, content, chat.Model); err != nil {
+				return err
+			}
+		}
+		if n := documents(body); n > 5 {
+			return invalid("The request holds %d documents, the maximum is 5. Remove documents and try again.", n)
 		}
 		readTurns(body, chat)
 		if chat.Turns[0].Role != "user" {

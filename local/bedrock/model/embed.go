@@ -42,6 +42,8 @@ func embed(req Request, body object) (Result, error) {
 		return embedCohere(req, body)
 	case req.Model.Family == TitanImage:
 		return embedImage(req, body)
+	case req.Model.Family == NovaEmbed:
+		return embedNova(req, body)
 	case req.Model.ID == "amazon.titan-embed-text-v1":
 		if err := malformed.refuse(body, titanEmbedV1); err != nil {
 			return Result{}, err
@@ -102,6 +104,42 @@ func embedImage(req Request, body object) (Result, error) {
 	}
 	in := tokens(input)
 	return Result{Body: appendJSON(nil, ordered{{"embedding", direction(input+image, size, true)}, {"inputTextTokenCount", in}}), InputTokens: int64(in)}, nil
+}
+
+var novaEmbed = shape{kind: members, fields: map[string]shape{
+	"schemaVersion": {kind: text, enum: []string{"nova-multimodal-embed-v1"}},
+	"taskType":      shape{kind: text, enum: []string{"SINGLE_EMBEDDING"}}.must(),
+	"singleEmbeddingParams": shape{kind: members, fields: map[string]shape{
+		"embeddingPurpose": shape{kind: text, enum: []string{"GENERIC_INDEX", "GENERIC_RETRIEVAL", "TEXT_RETRIEVAL", "IMAGE_RETRIEVAL", "VIDEO_RETRIEVAL",
+			"DOCUMENT_RETRIEVAL", "AUDIO_RETRIEVAL", "CLASSIFICATION", "CLUSTERING"}}.must(),
+		"embeddingDimension": {kind: integer},
+		"text": {kind: members, fields: map[string]shape{
+			"truncationMode": shape{kind: text, enum: []string{"START", "END", "NONE"}}.must(),
+			"value":          shape{kind: text, min: 1}.must(),
+		}},
+	}}.must(),
+}}
+
+// embedNova answers Nova's embeddings of texts; other media are not there.
+func embedNova(req Request, body object) (Result, error) {
+	if err := malformed.refuse(body, novaEmbed); err != nil {
+		return Result{}, err
+	}
+	params := sub(body, "singleEmbeddingParams")
+	if sub(params, "text") == nil {
+		return Result{}, invalid("Malformed input request: #/singleEmbeddingParams: required key [text] not found, please reformat your input and try again.")
+	}
+	size := req.Model.Dimensions
+	if d := count(params, "embeddingDimension"); d != 0 {
+		if d != 3072 && d != 1024 && d != 384 && d != 256 {
+			return Result{}, invalid("Malformed input request: #/singleEmbeddingParams/embeddingDimension: %d is not a valid enum value, please reformat your input and try again.", d)
+		}
+		size = d
+	}
+	input := str(sub(params, "text"), "value")
+	return Result{Body: appendJSON(nil, ordered{{"embeddings", []any{ordered{
+		{"embeddingType", "TEXT"}, {"embedding", direction(input, size, true)},
+	}}}}), InputTokens: int64(max(1, tokens(input)))}, nil
 }
 
 func embedCohere(req Request, body object) (Result, error) {

@@ -23,6 +23,7 @@ const (
 	MistralChat    Family = "mistral-chat"
 	CohereChat     Family = "cohere-chat"
 	CohereEmbed    Family = "cohere-embed"
+	NovaEmbed      Family = "nova-embed"
 	DeepSeekPrompt Family = "deepseek-prompt"
 	OpenAI         Family = "openai"
 )

@@ -118,6 +118,8 @@ func TestEachFamilyAnswersInItsOwnShape(t *testing.T) {
 	}
 }
 
+const aDocument = `{"document":{"format":"pdf","name":"a b","source":{"bytes":"AAAA"}}}`
+
 func TestBodiesAreRefusedAsTheProviderDoes(t *testing.T) {
 	tests := []struct {
 		name, model, body string
@@ -158,6 +160,17 @@ func TestBodiesAreRefusedAsTheProviderDoes(t *testing.T) {
 		{name: "Converse with no content", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[]}]}`, message: "is empty"},
 		{name: "Converse with maxTokens of 0", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":0}}`, message: "minimum of 1"},
 		{name: "Converse with a strange field for Claude", model: claude, converse: true, body: `{"messages":[{"role":"user","content":[{"text":"x"}]}],"additionalModelRequestFields":{"topK":5}}`, message: "topK: Extra inputs are not permitted"},
+		{name: "Converse with an image of another kind", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"image":{"format":"bmp","source":{"bytes":"AAAA"}}}]}]}`, message: "enum value set: [png, jpeg, gif, webp]"},
+		{name: "Converse with an image that is no base64", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"image":{"format":"png","source":{"bytes":"A A"}}}]}]}`, message: "not base64"},
+		{name: "Converse with an image that is too large", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"image":{"format":"png","source":{"bytes":"` + strings.Repeat("AAAA", 1_310_721) + `"}}}]}]}`, message: "the image has 3932163 bytes, the maximum is 3932160"},
+		{name: "Converse with an image for a model without eyes", model: "amazon.nova-micro-v1:0", converse: true, body: `{"messages":[{"role":"user","content":[{"image":{"format":"png","source":{"bytes":"AAAA"}}}]}]}`, message: "doesn't support the image"},
+		{name: "Converse with an image of the assistant", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"text":"x"}]},{"role":"assistant","content":[{"image":{"format":"png","source":{"bytes":"AAAA"}}}]}]}`, message: "role user only"},
+		{name: "Converse with a document by itself", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[` + aDocument + `]}]}`, message: "must have a text block"},
+		{name: "Converse with a document's name that is not allowed", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"text":"x"},` + strings.Replace(aDocument, "a b", "a.b", 1) + `]}]}`, message: "alphanumeric"},
+		{name: "Converse with two spaces in a document's name", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"text":"x"},` + strings.Replace(aDocument, "a b", "a  b", 1) + `]}]}`, message: "consecutive whitespace"},
+		{name: "Converse with six documents", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"text":"x"}` + strings.Repeat(","+aDocument, 6) + `]}]}`, message: "6 documents, the maximum is 5"},
+		{name: "Converse with twenty-one images", model: nova, converse: true, body: `{"messages":[{"role":"user","content":[{"text":"x"}` + strings.Repeat(`,{"image":{"format":"png","source":{"bytes":"AAAA"}}}`, 21) + `]}]}`, message: "up to 20 images"},
+		{name: "Nova's embeddings without a purpose", model: "amazon.nova-2-multimodal-embeddings-v1:0", body: `{"taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"text":{"truncationMode":"END","value":"x"}}}`, message: "required key [embeddingPurpose] not found"},
 		{name: "no JSON", model: nova, body: `{"messages":`, message: "Malformed input request"},
 	}
 	for _, test := range tests {
@@ -244,6 +257,43 @@ func TestAnOpenAICompatibleServerCanAnswer(t *testing.T) {
 	_, err = answers.Answer(t.Context(), model.Request{Model: m, Converse: true, Body: []byte(`{"system":[{"text":"s"}],"messages":[{"role":"user","content":[{"text":"busy"}]}]}`)})
 	if refusal, ok := err.(*model.Error); !ok || refusal.Status != 429 || refusal.Message != "slow down" {
 		t.Errorf("a busy server: %v", err)
+	}
+	_, err = answers.Answer(t.Context(), model.Request{Model: m, Converse: true, Body: []byte(`{"messages":[{"role":"user","content":[{"text":"x"},` + aDocument + `]}]}`)})
+	if refusal, ok := err.(*model.Error); !ok || refusal.Status != 400 || !strings.Contains(refusal.Message, "texts alone") {
+		t.Errorf("a document: %v", err)
+	}
+}
+
+func TestAnswersThatAreGivenComeAsTheyAre(t *testing.T) {
+	lines, err := model.ReadLines(strings.NewReader(`{"contains":"[[b]]","modelOutput":{"z":1e400,"a" :"\ud800"},"inputTokens":7,"outputTokens":8}` + "\n\n" + `{"contains":"[[","modelOutput":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := model.Lookup(nova)
+	answers := model.Scripted(lines, model.BuiltIn(model.Rates{}))
+	ask := func(text string) string {
+		r, err := answers.Answer(t.Context(), model.Request{Model: m, Body: []byte(`{"messages":[{"role":"user","content":[{"text":"` + text + `"}]}]}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%d %d %s", r.InputTokens, r.OutputTokens, r.Body)
+	}
+	if got := ask("x [[b]]"); got != `7 8 {"z":1e400,"a" :"\ud800"}` {
+		t.Errorf("got %s", got)
+	}
+	if got := ask("[[c]]"); got != `0 0 []` {
+		t.Errorf("the next line: %s", got)
+	}
+	if got := ask("x"); !strings.Contains(got, "stopReason") {
+		t.Errorf("all else: %s", got)
+	}
+	if _, err := answers.Answer(t.Context(), model.Request{Model: m, Body: []byte(`{"prompt":"[[b]]"}`)}); err == nil {
+		t.Error("a body that is refused is answered")
+	}
+	for text, want := range map[string]string{`{"contains":"x"}`: "line 1: want", "\n{": "line 2: ", `{"contains":"x","modelOutput":{},"output":1}`: "unknown field"} {
+		if _, err := model.ReadLines(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

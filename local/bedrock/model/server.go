@@ -32,6 +32,9 @@ func (s Server) Complete(ctx context.Context, chat Chat) (Completion, error) {
 		messages = append(messages, ordered{{"role", "system"}, {"content", chat.System}})
 	}
 	for _, t := range chat.Turns {
+		if t.Media > 0 {
+			return Completion{}, invalid("the model server is asked with texts alone, and a message holds %d images, documents or the like", t.Media)
+		}
 		messages = append(messages, ordered{{"role", t.Role}, {"content", t.Text}})
 	}
 	body := ordered{{"model", name}, {"messages", messages}, {"max_tokens", chat.MaxTokens}}

@@ -26,6 +26,7 @@ type options struct {
 	logLevel                  slog.Level
 
 	modelURL, modelName string
+	answers             string
 	jobTime             time.Duration
 	speed               float64
 	seed                uint64
@@ -62,6 +63,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 
 	f.StringVar(&o.modelURL, "model-url", "", "base URL of an OpenAI-compatible server that answers instead of the built-in model")
 	f.StringVar(&o.modelName, "model-name", "", "the model's name at --model-url (default: the Bedrock model id)")
+	f.StringVar(&o.answers, "answers", "", `file of answers that are given as they are: lines {"contains": text in the request, "modelOutput": ...}`)
 	f.DurationVar(&o.jobTime, "job-time", 3*time.Second, "how long a batch job takes")
 	f.Float64Var(&o.speed, "speed", 1, "divides delays, visibility timeouts, schedules and job times")
 	f.Uint64Var(&o.seed, "seed", 1, "decides everything that is left to chance")
@@ -129,7 +131,11 @@ func (o *options) check() error {
 	}
 	// The embedded S3 server changes the working directory, so no path may
 	// depend on it.
-	for _, path := range []*string{&o.data, &o.env, &o.logs, &o.work, &o.mail, &o.record, &o.template, &o.functions} {
+	paths := []*string{&o.data, &o.env, &o.logs, &o.work, &o.mail, &o.record, &o.template, &o.functions}
+	if o.answers != "" {
+		paths = append(paths, &o.answers)
+	}
+	for _, path := range paths {
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
 			problems = append(problems, err)

@@ -259,6 +259,13 @@ func (w *world) models() (err error) {
 	if w.o.modelURL != "" {
 		answers = model.Answering(model.Server{URL: w.o.modelURL, Model: w.o.modelName})
 	}
+	if w.o.answers != "" {
+		lines, err := given(w.o.answers)
+		if err != nil {
+			return err
+		}
+		answers = model.Scripted(lines, answers)
+	}
 	w.bedrock, err = bedrock.New(bedrock.Config{
 		Dir: w.dir("bedrock"), Authority: w.authority, Objects: w.objects(), Clock: w.clock, Log: w.log, Answers: answers,
 		Events: w.watch.jobs(w.events), Progress: w.watch.progressed,
@@ -266,6 +273,20 @@ func (w *world) models() (err error) {
 		Partial: w.o.partial, Expire: w.o.expire, Stop: w.o.stop,
 	})
 	return err
+}
+
+// given reads the file of answers that are given as they are.
+func given(path string) ([]model.Line, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--answers: %w", err)
+	}
+	defer f.Close()
+	lines, err := model.ReadLines(f)
+	if err != nil {
+		return nil, fmt.Errorf("--answers %s: %w", path, err)
+	}
+	return lines, nil
 }
 
 // objects is S3 over the wire, except for the question of rights, which S3 is
