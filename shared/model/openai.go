@@ -2,7 +2,6 @@ package model
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/model/cursor"
 )
@@ -62,7 +61,7 @@ func openAIChoice(a *Answer, c *cursor.Cursor) {
 			openAIMessage(a, c)
 		case "text":
 			if q, ok := c.String(); ok {
-				a.Seen = true
+				a.Seen, a.completion = true, true
 				a.AddText(q)
 			}
 		case "finish_reason", "stop_reason":
@@ -134,30 +133,59 @@ func openAIPart(a *Answer, c *cursor.Cursor) {
 	}
 }
 
-// splitReasoning takes `<reasoning>...</reasoning>` (gpt-oss) off the front of
-// the text. The tags may be written with escapes.
+// thoughts are the tags between which models write what they think at the front
+// of the text: gpt-oss, and DeepSeek, Qwen and others.
+var thoughts = []struct{ open, closing string }{{"<reasoning>", "</reasoning>"}, {"<think>", "</think>"}}
+
+// splitReasoning takes what the model thought off the front of the text. It may
+// be all there is, where the answer was cut. The tags may be written with
+// escapes.
 func (a *Answer) splitReasoning() {
-	const open, closing = "<reasoning>", "</reasoning>"
-	if bytes.HasPrefix(a.Text, []byte(open)) {
-		if i := bytes.Index(a.Text, []byte(closing)); i >= 0 {
-			reasoning, rest := a.Text[len(open):i], a.Text[i+len(closing):]
-			a.AddReasoning(reasoning)
-			a.Text = rest
+	if len(a.Text) == 0 || !a.completion && a.Text[0] != '<' && a.Text[0] != '\\' && a.Text[0] != ' ' {
+		return
+	}
+	text := trimBlank(a.Text)
+	if bytes.HasPrefix(text, []byte(`\u003`)) {
+		text = cursor.AppendQuoted(nil, cursor.Unquote(text))
+	}
+	for _, t := range thoughts {
+		inside, ok := bytes.CutPrefix(text, []byte(t.open))
+		if !ok {
+			continue
+		}
+		reasoning, rest, closed := bytes.Cut(inside, []byte(t.closing))
+		if !closed && a.Stop != MaxTokens {
 			return
 		}
-	}
-	if len(a.Text) == 0 || a.Text[0] != '<' && a.Text[0] != '\\' {
+		a.split(reasoning, rest)
 		return
 	}
-	text := cursor.Unquote(a.Text)
-	rest, ok := strings.CutPrefix(text, open)
-	if !ok {
-		return
+	// Prompts for R1 end with the opening tag.
+	if a.completion {
+		if reasoning, rest, ok := bytes.Cut(text, []byte("</think>")); ok {
+			a.split(reasoning, rest)
+		}
 	}
-	reasoning, rest, ok := strings.Cut(rest, closing)
-	if !ok {
-		return
+}
+
+func (a *Answer) split(reasoning, rest []byte) {
+	if len(trimBlank(reasoning)) > 0 {
+		a.AddReasoning(reasoning)
 	}
-	a.AddReasoning(cursor.AppendQuoted(nil, reasoning))
-	a.Text = cursor.AppendQuoted(nil, rest)
+	a.Text = trimBlank(rest)
+}
+
+// trimBlank drops the white space at the beginning of what stands between the
+// quotes of a JSON string.
+func trimBlank(text []byte) []byte {
+	for {
+		switch {
+		case bytes.HasPrefix(text, []byte(" ")):
+			text = text[1:]
+		case bytes.HasPrefix(text, []byte(`\n`)), bytes.HasPrefix(text, []byte(`\r`)), bytes.HasPrefix(text, []byte(`\t`)):
+			text = text[2:]
+		default:
+			return text
+		}
+	}
 }

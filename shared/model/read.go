@@ -49,8 +49,9 @@ type Answer struct {
 	// the family's own use.
 	Seen bool
 
-	// refused overrides the stop reason.
-	refused                     bool
+	// refused overrides the stop reason; completion: the text continues a
+	// prompt of the user's.
+	refused, completion         bool
 	textBuf, reasonBuf, toolBuf []byte
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,6 +85,15 @@ func TestEmptyFilesSetNothing(t *testing.T) {
 	}
 }
 
+// formatsFrom are the names of the formats, from one on.
+func formatsFrom(first dataset.Format) string {
+	var names []string
+	for _, f := range dataset.Formats[slices.Index(dataset.Formats, first):] {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
 func TestProblemsNameFileLineAndKey(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"a mistyped key", "name: a\nprompt_templat: b\n", `f:2: prompt_templat: unknown key; did you mean "prompt_template"?`},
@@ -93,7 +103,7 @@ func TestProblemsNameFileLineAndKey(t *testing.T) {
 		{"a number out of range", "retries: 6\n", "f:1: retries: 6 is not between 0 and 5"},
 		{"text for a number", "\n\ntimeout_hours: long\n", "f:3: timeout_hours: a whole number from 24 to 168 is expected, not text"},
 		{"a number for text", "name: 2024\n", "f:1: name: text is expected, not a number; write it in quotes"},
-		{"a value that is not offered", "format: xml\n", `f:1: format: "xml" is not one of native, prompt, openai, anthropic, jsonl, json, csv, tsv, parquet, text, media`},
+		{"a value that is not offered", "format: xml\n", `f:1: format: "xml" is not one of native, prompt, openai, ` + formatsFrom(dataset.Anthropic)},
 		{"a temperature out of range", "inference: {temperature: 2.1}\n", "f:1: inference.temperature: 2.1 is not between 0 and 2"},
 		{"not a number", "inference: {temperature: .nan}\n", "f:1: inference.temperature: a number from 0 to 2 is expected, not what is no number"},
 		{"a duration without a unit", "gather: {quiet: 60}\n", "f:1: gather.quiet: 60 has no unit; write it as 30s, 5m or 1h"},
