@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 )
@@ -99,12 +100,12 @@ func (a *asking) stopNow(ctx context.Context) bool {
 		a.halted = errStopped
 		return true
 	}
-	paused := false
+	var paused time.Time
 	if err == nil {
-		paused, err = a.paused(ctx)
+		paused, err = a.pausedSince(ctx)
 	}
-	if paused {
-		a.halted = errPaused
+	if !paused.IsZero() {
+		a.halted, a.pausedFor = errPaused, now.Sub(paused)
 		return true
 	}
 	if err == nil && a.seats.mine > 0 {

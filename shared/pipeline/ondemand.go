@@ -58,13 +58,15 @@ type asking struct {
 	n, attempt int
 	seats      *table
 
-	mu      sync.Mutex
-	have    map[string]bool // recordIds that are answered
-	stored  int
-	halted  error // why no more is asked in this slice
-	looked  time.Time
-	told    time.Time
-	records int
+	mu     sync.Mutex
+	have   map[string]bool // recordIds that are answered
+	stored int
+	halted error // why no more is asked in this slice
+	// pausedFor is how long the deployment had been paused when that halted us.
+	pausedFor time.Duration
+	looked    time.Time
+	told      time.Time
+	records   int
 }
 
 var (
@@ -102,7 +104,8 @@ func (a *asking) part(ctx context.Context) (time.Duration, error) {
 	case errors.Is(a.halted, errSliceOver):
 		return 0, nil
 	case errors.Is(a.halted, errPaused):
-		return pausedAgain, a.keepWaiting(ctx, true)
+		// The longer the pause has been the more seldom its end is looked for.
+		return min(max(pausedAgain, a.pausedFor/8), maxDelay), a.keepWaiting(ctx, true)
 	}
 	if err := a.keepWaiting(ctx, a.stored > 0); err != nil {
 		return noDelay, err

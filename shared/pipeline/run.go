@@ -374,14 +374,23 @@ func (r *run) send(ctx context.Context, q Queue, m Message, delay time.Duration)
 
 // paused reports whether the deployment is paused.
 func (r *run) paused(ctx context.Context) (bool, error) {
-	_, _, err := r.output.Get(ctx, pauseKey)
+	since, err := r.pausedSince(ctx)
+	return !since.IsZero(), err
+}
+
+// pausedSince is when the deployment was paused; zero if it is not.
+func (r *run) pausedSince(ctx context.Context) (time.Time, error) {
+	_, object, err := r.output.Get(ctx, pauseKey)
 	if errors.Is(err, batch.ErrNotFound) {
-		return false, nil
+		return time.Time{}, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for a pause: %w", err)
+		return time.Time{}, fmt.Errorf("look for a pause: %w", err)
 	}
-	return true, nil
+	if object.Modified.IsZero() {
+		return r.clock.Now(), nil // paused, whenever that was
+	}
+	return object.Modified, nil
 }
 
 // Later reports whether err is no failure: the message it came from is to be

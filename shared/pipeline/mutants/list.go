@@ -117,8 +117,8 @@ var list = []mutant{
 	{
 		Name: "a pause does not hinder a request on demand",
 		File: "pipeline/ask.go",
-		Old:  "	if paused {\n		a.halted = errPaused",
-		New:  "	if paused && !paused {\n		a.halted = errPaused",
+		Old:  "	if !paused.IsZero() {\n		a.halted, a.pausedFor",
+		New:  "	if !paused.IsZero() && paused.IsZero() {\n		a.halted, a.pausedFor",
 	},
 	{
 		Name: "who cannot see a pause asks on",
