@@ -9,7 +9,7 @@ const (
 	priceWrite        = 0.005 / 1e3  // S3 PUT, COPY, POST, LIST, each part of an upload; 2026-10-08
 	priceRead         = 0.0004 / 1e3 // S3 GET, HEAD; 2026-10-08
 	priceQueue        = 0.40 / 1e6   // SQS, each of send, receive and delete; 2026-10-08
-	functionMemoryMB  = 2048         // what infra gives both functions
+	functionMemoryMB  = 1769         // what infra gives both functions
 	wholeProcessorMB  = 1769         // Lambda's memory for one processor
 	callsOfOneMessage = 3            // sent, received, deleted
 )

@@ -84,7 +84,7 @@ pipeline:
 	if s.Prefix() != "reviews-prod" || len(s.Deployment()) != 8 {
 		t.Errorf("prefix %s, deployment %s", s.Prefix(), s.Deployment())
 	}
-	if s.Submit != (stage.Function{MemoryMB: 2048, TimeoutSeconds: 300, StorageMB: 2048, Concurrency: 10}) {
+	if s.Submit != (stage.Function{MemoryMB: 1769, TimeoutSeconds: 300, StorageMB: 512, Concurrency: 10}) {
 		t.Errorf("what is not written lost its default: %+v", s.Submit)
 	}
 	if q := s.Pipeline.Quotas; q.MaxRecords != 100_000 || q.MinRecords != 100 {

@@ -46,8 +46,8 @@ type reading struct {
 	outputs []Output
 	sizes   sizing
 	workers []*lineReader
-	// known reports whether a row is of the part.
-	known func(row int64) bool
+	// position finds a row in the part.
+	position func(row int64) (int, bool)
 	// wanted are the numbers of the only lines to be read, ascending; nil
 	// reads all.
 	wanted []int64
@@ -135,7 +135,11 @@ func (p *reading) parse(w *lineReader, b *block) {
 		}
 		w.read(line)
 		l := placed{line: number, row: -1, hasID: w.found.id != nil}
-		if row, ours := rowOf(w.found.id); ours && p.known(row) {
+		row, ours := rowOf(w.found.id)
+		if ours {
+			l.pos, ours = p.position(row)
+		}
+		if ours {
 			l.row = row
 			l.tail.start = len(b.out)
 			b.out, l.what = w.render(b.out)

@@ -70,10 +70,14 @@ func (o *ordering) position(row int64) (int, bool) {
 	if len(o.rows) == 0 || row < o.rows[0] {
 		return 0, false
 	}
-	// Rows are numbered without gaps but for those set aside.
+	// Rows are numbered without gaps but for those set aside, so that a row
+	// stands as many places before the guess, at most, as the guess is off.
 	guess := int(min(row-o.rows[0], int64(len(o.rows)-1)))
-	if o.rows[guess] == row {
-		return guess, true
+	off := o.rows[guess] - row
+	if off <= 0 {
+		return guess, off == 0
 	}
-	return slices.BinarySearch(o.rows[:guess], row)
+	from := int(max(int64(guess)-off, 0))
+	at, ok := slices.BinarySearch(o.rows[from:guess], row)
+	return from + at, ok
 }

@@ -23,6 +23,7 @@ const (
 type placed struct {
 	line    int64 // its number over all outputs
 	row     int64 // -1: it has no recordId of ours
+	pos     int   // where the row stands in the part
 	hasID   bool  // it has some recordId
 	what    outcome
 	tail    span // the rendered tail in the block

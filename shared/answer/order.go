@@ -119,7 +119,7 @@ func (o *ordering) read(ctx context.Context, wanted []int64, commit func(*block)
 	o.tally.Passes++
 	r := reading{
 		outputs: o.job.Outputs, sizes: sizes, workers: o.workers, wanted: wanted, commit: commit,
-		known: func(row int64) bool { _, ok := o.position(row); return ok },
+		position: o.position,
 	}
 	return r.run(ctx)
 }
@@ -137,7 +137,7 @@ func (o *ordering) place(b *block) error {
 			o.tally.Foreign++
 			continue
 		}
-		pos, _ := o.position(l.row)
+		pos := l.pos
 		if o.state[pos] != none {
 			o.tally.Duplicate++
 			if o.state[pos] == answered || l.what != answered {
