@@ -418,6 +418,9 @@ func between(line []byte, from, to string) []byte {
 // paid checks that a record may be asked about in an attempt: what was heard
 // of it before must be worth it.
 func (l *ledger) paid(a *account, attempt int, rec, by string) {
+	if d := a.state.Deadline; d != nil && d.Attempt != attempt && a.stored[d.Attempt][rec] {
+		l.s.violation("record %s of %s is asked again, as %s: the deadline had it answered", rec, a.upload.id, by)
+	}
 	for before := 1; before < attempt; before++ {
 		if l.worth(a, before, rec) == no {
 			l.s.violation("record %s of %s is asked again, as %s: what came of attempt %d is not worth it", rec, a.upload.id, by, before)
