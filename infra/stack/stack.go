@@ -84,6 +84,7 @@ func New(app constructs.Construct, props Props) (awscdk.Stack, error) {
 	if b.key != nil {
 		s.Pipeline.KMSKey = *b.key.KeyArn() // jobs write with it too
 	}
+	s.Pipeline.JobTags = s.JobTags()
 	s.Pipeline.OutputOwner = s.Output.Account
 	if s.VPC.Jobs {
 		s.Pipeline.JobSubnets, s.Pipeline.JobSecurityGroups = s.VPC.Subnets, s.VPC.SecurityGroups

@@ -252,6 +252,7 @@ func TestSettingsReachTheTemplate(t *testing.T) {
 		{"BucketInput", `"LogFilePrefix":"bedrock-batch-full-in/"`},
 		{"BucketOutput", `"DestinationBucketName":"example-access-logs"`},
 		{"BucketInput", `"DeletionPolicy":"Delete"`},
+		{"FunctionSubmit", `\"job_tags\":{\"cost-center\":\"4711\"}`},
 		{"TopicNotices", `{"Key":"cost-center","Value":"4711"}`},
 	} {
 		if got := text(c.id); !strings.Contains(got, c.has) {

@@ -72,7 +72,7 @@ type Settings struct {
 	// PermissionsBoundary is put on every role.
 	PermissionsBoundary string `yaml:"permissions_boundary" doc:"ARN of a managed policy that bounds every role of the stack. None if empty"`
 	// Tags are put on everything that takes tags.
-	Tags map[string]string `yaml:"tags" doc:"tags on everything in the stack"`
+	Tags map[string]string `yaml:"tags" doc:"tags on everything in the stack and on its batch jobs, such as cost-center; what Bedrock does not take (letters with accents) is left off jobs"`
 
 	// Pipeline is what the functions read as their settings.
 	Pipeline config.Settings `yaml:"pipeline" doc:"limits and quotas of the pipeline, below"`

@@ -27,6 +27,24 @@ var (
 // logDays are the retentions that CloudWatch Logs accepts.
 var logDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
+// jobTagPattern is what Bedrock takes as a tag of a job, less than other
+// services take.
+var jobTagPattern = regexp.MustCompile(`^[a-zA-Z0-9\s._:/=+@-]*$`)
+
+// JobTags are those of the stage's tags that jobs can have too.
+func (s Settings) JobTags() map[string]string {
+	var tags map[string]string
+	for k, v := range s.Tags {
+		if jobTagPattern.MatchString(k) && jobTagPattern.MatchString(v) {
+			if tags == nil {
+				tags = map[string]string{}
+			}
+			tags[k] = v
+		}
+	}
+	return tags
+}
+
 // Validate reports everything that is wrong at once.
 func (s Settings) Validate() error {
 	var errs []error

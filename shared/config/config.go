@@ -154,6 +154,9 @@ type Settings struct {
 	Warehouse bool `json:"warehouse,omitzero" yaml:"-"`
 	// KMSKey encrypts what jobs write, if set (key ARN).
 	KMSKey string `json:"kms_key,omitzero" yaml:"-"`
+	// JobTags are put on every job, for the account's bills; tags of a
+	// workload go over them.
+	JobTags map[string]string `json:"job_tags,omitzero" yaml:"-"`
 	// OutputOwner is the account (12 digits) that the output bucket belongs
 	// to, where it is not the deployment's own.
 	OutputOwner string `json:"output_owner,omitzero" yaml:"-"`

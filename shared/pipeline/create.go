@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -49,11 +50,16 @@ func (r *submitRun) create(ctx context.Context, lease *dispatchHold, s *Submissi
 	if !lease.valid() {
 		return served{full: true}, time.Second, nil
 	}
+	tags := maps.Clone(r.settings.JobTags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	maps.Copy(tags, w.Tags)
 	spec := batch.JobSpec{
 		Name: name, ModelID: s.ModelID, RoleARN: r.jobRole, Invocation: s.Invocation,
 		Input:  "s3://" + r.bucket + "/" + inputKey(s.ID, n, attempt),
 		Output: "s3://" + r.bucket + "/" + outputPrefix(s.ID, n, attempt),
-		Tags:   w.Tags, KMSKey: r.settings.KMSKey,
+		Tags:   tags, KMSKey: r.settings.KMSKey,
 		// Parts and outputs lie in the one bucket.
 		InputOwner: r.settings.OutputOwner, OutputOwner: r.settings.OutputOwner,
 		Subnets: r.settings.JobSubnets, SecurityGroups: r.settings.JobSecurityGroups,
