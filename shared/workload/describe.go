@@ -93,7 +93,7 @@ var meanings = map[string]meaning{
 	"output.csv":                      {"results.csv", "true for tables"},
 	"output.parquet":                  {"results as Parquet, and into the warehouse where the deployment has one", "false"},
 	"output.json":                     {"true or a JSON schema: answers are read as JSON and must fit, see structured answers", "false"},
-	"tags":                            {"on jobs", ""},
+	"tags":                            {"on jobs, over the tags of the deployment", ""},
 	"notice":                          {"of the final notice", ""},
 	"notice.attributes":               {"attributes for filter policies", ""},
 }
