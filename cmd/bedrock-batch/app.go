@@ -23,7 +23,8 @@ import (
 // app is one call of the command.
 type app struct {
 	out, talk io.Writer
-	tty       bool // talk is a terminal
+	tty       bool       // talk is a terminal
+	width     func() int // of the terminal, in columns
 	json      bool
 	// resume says how to come back after Ctrl-C; empty if nothing runs on.
 	resume string
@@ -34,7 +35,7 @@ type app struct {
 }
 
 func newApp(out, talk *os.File) *app {
-	return &app{out: out, talk: talk, tty: terminal(talk)}
+	return &app{out: out, talk: talk, tty: terminal(talk), width: func() int { return columns(talk) }}
 }
 
 // terminal reports whether f is one that lines can be rewritten on.
@@ -193,7 +194,7 @@ func strict(c *cobra.Command) {
 
 // verbs are the commands, in the order of the help.
 func (a *app) verbs() []*cobra.Command {
-	return []*cobra.Command{a.runVerb(), a.validateVerb(), a.tryVerb(), a.jobsVerb(), a.runsVerb()}
+	return []*cobra.Command{a.runVerb(), a.validateVerb(), a.tryVerb(), a.jobsVerb(), a.runsVerb(), a.setupVerb()}
 }
 
 // object prints a line of JSON.
@@ -207,6 +208,14 @@ func (a *app) object(kind string, v any) {
 		return
 	}
 	fmt.Fprintf(a.out, "{\"type\":%q,%s\n", kind, body[1:])
+}
+
+// did tells of something that is done: people on stderr, programs by an object.
+func (a *app) did(kind string, v any, format string, args ...any) {
+	if a.json {
+		a.object(kind, v)
+	}
+	a.say(format, args...)
 }
 
 // say tells people something.
@@ -269,7 +278,11 @@ func (a *app) progress() func(bedrockbatch.Progress) {
 	}
 }
 
-const barWidth = 30
+const (
+	barWidth = 30
+	// usualWidth is that of a terminal that does not tell its own.
+	usualWidth = 80
+)
 
 // draw rewrites the line of progress.
 func (a *app) draw(p bedrockbatch.Progress) {
@@ -278,7 +291,16 @@ func (a *app) draw(p bedrockbatch.Progress) {
 		share = float64(p.Current) / float64(p.Total)
 	}
 	full := int(share * barWidth)
-	fmt.Fprintf(a.talk, "\r\x1b[K[%s%s] %3.0f%% %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*share, p)
+	a.redraw(fmt.Sprintf("[%s%s] %3.0f%% %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*share, p))
+}
+
+// redraw shows text in place of the line that stands unfinished. It is cut to
+// the terminal's width: what is wrapped cannot be rewritten.
+func (a *app) redraw(text string) {
+	if runes := []rune(text); len(runes) >= a.width() {
+		text = string(runes[:max(a.width()-2, 1)]) + ">"
+	}
+	fmt.Fprintf(a.talk, "\r\x1b[K%s", text)
 	a.bar = true
 }
 

@@ -122,11 +122,13 @@ func (a *app) tell(ctx context.Context, p *deployed.Pipeline) func(*pipeline.Sub
 		}
 		if text := s.Label() + ": " + why; last[s.ID] != text {
 			last[s.ID] = text
-			if a.tty && !s.State.Terminal() {
-				fmt.Fprintf(a.talk, "\r\x1b[K%s", text)
-				a.bar = true
-			} else {
+			if !a.tty {
 				a.say("%s", text)
+				return
+			}
+			a.redraw(text)
+			if s.State.Terminal() {
+				a.endBar()
 			}
 		}
 	}
@@ -140,7 +142,7 @@ func (a *app) watchVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.resume = "bedrock-batch watch " + args[0]
+			a.resume = "bedrock-batch watch " + quoted(args[:1])[0]
 			if s, err = p.Wait(ctx, s.ID, a.tell(ctx, p)); err != nil {
 				return err
 			}
@@ -158,8 +160,8 @@ func (a *app) notice(ctx context.Context, p *deployed.Pipeline, s *pipeline.Subm
 	if a.json {
 		a.object("notice", n)
 	}
-	a.say("%s: %s: %d rows: %d answered, %d failed, %d set aside, %d missing; %d input + %d output tokens%s", n.Label(), n.Status,
-		n.Rows.Total, n.Rows.Answered, n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing, n.Tokens.Input, n.Tokens.Output, dollars(n.EstimatedCostUSD))
+	a.say("%s: %s: %s: %d answered, %d failed, %d set aside, %d missing; %d input + %d output tokens%s", n.Label(), n.Status,
+		counted(n.Rows.Total, "row"), n.Rows.Answered, n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing, n.Tokens.Input, n.Tokens.Output, dollars(n.EstimatedCostUSD))
 	for _, e := range n.Errors {
 		a.say("  %d x %s: %s", e.Count, e.Code, e.Message)
 	}
@@ -268,6 +270,7 @@ func (a *app) retryVerb() *cobra.Command {
 		if !wait {
 			return nil
 		}
+		a.resume = "bedrock-batch watch " + quoted([]string{u.Key})[0]
 		done, err := p.WaitUploads(ctx, []pipeline.Upload{u}, a.tell(ctx, p))
 		if err != nil {
 			return err
@@ -288,7 +291,11 @@ func (a *app) cancelVerb() *cobra.Command {
 			if s.State.Terminal() {
 				return bedrockbatch.Explain(fmt.Errorf("it has ended: %s: %w", s.State, batch.ErrConflict), "cancel submission "+s.ID)
 			}
-			return p.Cancel(ctx, s.ID)
+			if err := p.Cancel(ctx, s.ID); err != nil {
+				return err
+			}
+			a.did("cancel", map[string]any{"submission": s.ID}, "submission %s is asked to stop; what is answered comes back", s.ID)
+			return nil
 		}),
 	}
 }
@@ -296,14 +303,26 @@ func (a *app) cancelVerb() *cobra.Command {
 func (a *app) pauseVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "pause", Short: "start nothing that costs until resume; what runs, runs on", Args: cobra.NoArgs,
-		RunE: a.with(func(ctx context.Context, p *deployed.Pipeline, _ []string) error { return p.Pause(ctx) }),
+		RunE: a.with(func(ctx context.Context, p *deployed.Pipeline, _ []string) error {
+			if err := p.Pause(ctx); err != nil {
+				return err
+			}
+			a.did("pause", map[string]any{"paused": true}, "the deployment is paused: bedrock-batch resume lets it go on")
+			return nil
+		}),
 	}
 }
 
 func (a *app) resumeVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "resume", Short: "end a pause", Args: cobra.NoArgs,
-		RunE: a.with(func(ctx context.Context, p *deployed.Pipeline, _ []string) error { return p.Resume(ctx) }),
+		RunE: a.with(func(ctx context.Context, p *deployed.Pipeline, _ []string) error {
+			if err := p.Resume(ctx); err != nil {
+				return err
+			}
+			a.did("pause", map[string]any{"paused": false}, "the deployment goes on")
+			return nil
+		}),
 	}
 }
 
@@ -341,8 +360,11 @@ func (a *app) backfillVerb() *cobra.Command {
 					fmt.Fprintf(a.out, "s3://%s/%s\n", u.Bucket, u.Key)
 				}
 			})
-			a.say("%d objects that the pipeline had not heard of", n)
-			return err
+			if err != nil {
+				return err
+			}
+			a.did("backfill", map[string]any{"objects": n}, "%d objects that the pipeline had not heard of", n)
+			return nil
 		}),
 	}
 }

@@ -95,11 +95,11 @@ func TestAPauseHoldsWorkBackAndStatusSaysWhy(t *testing.T) {
 	key := filepath.Base(dir) + "/a.jsonl"
 	var stdout, stderr string
 	for range 200 {
-		if stdout, stderr, _ = call(t, "status", key); strings.Contains(stdout, "wait for slots") {
+		if stdout, stderr, _ = call(t, "status", key); strings.Contains(stdout, "1st in line") {
 			break
 		}
 	}
-	if !strings.Contains(stdout, "1 parts wait for slots of amazon.nova-lite-v1:0, 1st in line, the deployment is paused") {
+	if !strings.Contains(stdout, "why: waiting: 0 of 20 slots taken, 1st in line, 1 part for amazon.nova-lite-v1:0, the deployment is paused") {
 		t.Fatalf("%s%s", stdout, stderr)
 	}
 	if stdout, _, _ = call(t, "uploads"); !strings.Contains(stdout, key) {
@@ -124,7 +124,7 @@ func TestCancelStopsASubmission(t *testing.T) {
 	}
 	key := filepath.Base(dir) + "/a.jsonl"
 	for range 200 {
-		if stdout, _, _ := call(t, "status", key); strings.Contains(stdout, "wait for slots") {
+		if stdout, _, _ := call(t, "status", key); strings.Contains(stdout, "1st in line") {
 			break
 		}
 	}
@@ -151,15 +151,33 @@ func TestBackfillAndRedriveFindNothingWhereNothingIsLost(t *testing.T) {
 
 func TestDoctorFindsWhatIsBrokenAndSaysTheFix(t *testing.T) {
 	stdout, stderr, code := call(t, "doctor", "--model", model)
-	if code != 0 || strings.Count(stdout, "ok ") != 9 {
+	if code != 0 || strings.Count(stdout, "ok ") != 13 || strings.Count(stdout, "unknown ") != 1 {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if stdout, stderr, code = call(t, "doctor", "--model", "us.amazon.no-such-model-v1:0"); code != 4 || !strings.Contains(stdout, "fix: ") {
-		t.Errorf("a model that is not there: exit code %d\n%s%s", code, stdout, stderr)
-	}
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	if stdout, stderr, code = call(t, "doctor"); code != 4 || !strings.Contains(stdout, "broken   credentials") {
-		t.Errorf("wrong credentials: exit code %d\n%s%s", code, stdout, stderr)
+	for _, c := range []struct {
+		name  string
+		args  []string
+		env   string
+		value string
+		says  string
+		fix   string
+	}{
+		{"a model that is not there", []string{"--model", "us.amazon.no-such-model-v1:0"}, "", "", "broken   access to model us.amazon.no-such-model-v1:0", "check the id"},
+		{"wrong credentials", nil, "AWS_SECRET_ACCESS_KEY", "wrong", "broken   credentials", "sign in"},
+		{"a role that another service assumes", nil, "BB_JOB_ROLE_ARN", strings.Replace(os.Getenv("BB_JOB_ROLE_ARN"), "RoleJob", "RoleSubmit", 1), "broken   trust of the job role", `"Principal":{"Service":"bedrock.amazonaws.com"}`},
+		{"a folder that the role may not use", []string{"--bucket", os.Getenv("BB_OUTPUT_BUCKET"), "--prefix", "elsewhere/"}, "", "", "may not do s3:GetObject on arn:aws:s3:::" + os.Getenv("BB_OUTPUT_BUCKET") + "/elsewhere/doctor/in/doctor", `add the statement {"Sid":"ReadParts"`},
+		{"a role that is not there", nil, "BB_JOB_ROLE_ARN", "arn:aws:iam::123456789012:role/absent", "broken   trust of the job role", "setup --cloudformation"},
+		{"a bucket that is not there", []string{"--bucket", "absent-bucket"}, "", "", "broken   bucket", "it is not there"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.env != "" {
+				t.Setenv(c.env, c.value)
+			}
+			stdout, stderr, code := call(t, append([]string{"doctor"}, c.args...)...)
+			if code != 4 || !strings.Contains(stdout, c.says) || !strings.Contains(stdout, c.fix) {
+				t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+			}
+		})
 	}
 }
 
@@ -171,7 +189,7 @@ func TestRetryDropsWhatFailedAgain(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
 	stdout, stderr, code := call(t, "retry", filepath.Base(dir)+"/a.jsonl", "--wait")
-	if code != 6 || !strings.Contains(stdout, "/"+filepath.Base(dir)+"/retry-") || !strings.Contains(stderr, "1 rows: 0 answered, 1 failed") {
+	if code != 6 || !strings.Contains(stdout, "/"+filepath.Base(dir)+"/retry-") || !strings.Contains(stderr, "1 row: 0 answered, 1 failed") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }

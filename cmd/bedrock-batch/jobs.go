@@ -97,7 +97,11 @@ func (a *app) jobsCancel() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return client.CancelJob(c.Context(), args[0])
+		if err := client.CancelJob(c.Context(), args[0]); err != nil {
+			return err
+		}
+		a.did("cancel", map[string]any{"jobArn": args[0]}, "job %s is asked to stop", args[0])
+		return nil
 	}}
 }
 

@@ -257,7 +257,7 @@ func TestJobsAreListedReadAwaitedAndCancelled(t *testing.T) {
 	}
 	stdout, _, _ := call(t, "--json", "runs", "status", "for-jobs")
 	part := objects(t, stdout)["run"][0]["parts"].([]any)[0].(map[string]any)
-	arn := part["JobARN"].(string)
+	arn := part["jobArn"].(string)
 	stdout, _, code := call(t, "--json", "jobs", "list", "--since", "1h")
 	found := false
 	for _, j := range objects(t, stdout)["job"] {
@@ -346,7 +346,7 @@ func TestRunKilledAtRandomMomentsAnswersEveryInputOnce(t *testing.T) {
 		stdout, _, _ = call(t, "--json", "jobs", "list", "--limit", "0")
 		own := map[string]bool{}
 		for _, p := range parts {
-			own[p.(map[string]any)["JobARN"].(string)] = true
+			own[p.(map[string]any)["jobArn"].(string)] = true
 		}
 		prefix := ""
 		for _, j := range objects(t, stdout)["job"] {

@@ -217,11 +217,19 @@ func (a *app) outcome(o *bedrockbatch.Outcome) {
 	if o.OnDemand {
 		how = "on demand, as the rows are fewer than a job takes"
 	}
-	a.say("%s: %d rows: %d answered, %d failed, %d set aside, %d missing (%s); %d input + %d output = %d tokens%s", o.Status, o.Rows.Total,
+	a.say("%s: %s: %d answered, %d failed, %d set aside, %d missing (%s); %d input + %d output = %d tokens%s", o.Status, counted(o.Rows.Total, "row"),
 		o.Rows.Answered, o.Rows.Failed, o.Rows.SetAside, o.Rows.Missing, how, o.Tokens.Input, o.Tokens.Output, o.Tokens.Total, dollars(o.CostUSD))
 	for _, e := range o.Errors {
 		a.say("  %d x %s: %s", e.Count, e.Code, e.Message)
 	}
+}
+
+// counted is a number with its noun.
+func counted(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func dollars(usd *float64) string {
@@ -285,7 +293,11 @@ func (a *app) runsVerb() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return r.Cancel(c.Context())
+		if err := r.Cancel(c.Context()); err != nil {
+			return err
+		}
+		a.did("cancel", map[string]any{"run": args[0]}, "run %s is asked to stop; bedrock-batch runs wait %s gathers what there is", args[0], args[0])
+		return nil
 	}}
 	c.AddCommand(list, status, wait, cancel)
 	return c

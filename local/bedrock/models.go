@@ -165,6 +165,22 @@ func (s *Service) getModel(ctx context.Context, _ *http.Request, id string, _ []
 	return map[string]any{"modelDetails": summary(m)}, nil
 }
 
+// modelAvailability says what an account may use: here all that there is.
+func (s *Service) modelAvailability(ctx context.Context, _ *http.Request, id string, _ []byte) (any, error) {
+	name := id[strings.LastIndexByte(id, '/')+1:]
+	if err := s.allow(ctx, "bedrock:GetFoundationModelAvailability", "*", nil); err != nil {
+		return nil, err
+	}
+	m, ok := model.Lookup(name)
+	if !ok {
+		return nil, invalid("The provided model identifier is invalid.")
+	}
+	return map[string]any{
+		"modelId": m.ID, "agreementAvailability": map[string]string{"status": "AVAILABLE"}, "authorizationStatus": "AUTHORIZED",
+		"entitlementAvailability": "AVAILABLE", "regionAvailability": "AVAILABLE",
+	}, nil
+}
+
 // profile is an inference profile as the API shows it.
 type profile struct {
 	ARN         string              `json:"inferenceProfileArn"`

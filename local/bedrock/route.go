@@ -59,6 +59,7 @@ func (s *Service) routes() []route {
 		{"ListModelInvocationJobs", "GET", "/model-invocation-jobs", "", false, s.listJobs},
 		{"ListFoundationModels", "GET", "/foundation-models", "", false, s.listModels},
 		{"GetFoundationModel", "GET", "/foundation-models/", "", true, s.getModel},
+		{"GetFoundationModelAvailability", "GET", "/foundation-model-availability/", "", true, s.modelAvailability},
 		{"ListInferenceProfiles", "GET", "/inference-profiles", "", false, s.listProfiles},
 		{"GetInferenceProfile", "GET", "/inference-profiles/", "", true, s.getProfile},
 		{"TagResource", "POST", "/tagResource", "", false, s.tagResource},

@@ -10,11 +10,10 @@ import (
 	"strings"
 	"time"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrock"
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrockruntime"
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/s3"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/settings"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
@@ -129,9 +128,9 @@ func New(ctx context.Context, opt Options) (*Client, error) {
 	}
 	p := opt.Ports
 	if p.Bucket == nil || p.Jobs == nil || p.Model == nil {
-		cfg, err := awsconfig.LoadDefaultConfig(ctx)
+		cfg, err := settings.Load(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("load AWS configuration: %w", err)
+			return nil, err
 		}
 		if cfg.Region == "" && cfg.BaseEndpoint == nil {
 			return nil, invalid("open client", "no AWS region is set: set AWS_REGION, or region in your profile")

@@ -7,9 +7,13 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch/doctor"
 )
 
 const novaLite = "amazon.nova-lite-v1:0"
@@ -220,6 +224,150 @@ func ExampleClient_ProcessDirectory() {
 	// 2 files: 2 answered, 0 answered before
 	// 2 files: 0 answered, 2 answered before
 	// mirrored: true
+}
+
+// Jobs are filtered by status, name and time, and pages are fetched as the loop
+// asks for them.
+func ExampleClient_Jobs() {
+	ctx := context.Background()
+	client := open(ctx)
+	started := time.Now().Add(-time.Minute)
+	_, outcome, err := client.Process(ctx, bedrockbatch.Spec{Name: "example-list", Model: novaLite}, bedrockbatch.Prompts(questions(102)...), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	job, err := client.Job(ctx, outcome.Jobs[0].JobARN)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for found, err := range client.Jobs(ctx, batch.JobFilter{Status: batch.Completed, NameContains: job.Name, SubmittedFrom: started}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(found.ARN == job.ARN, found.Status, found.Counts.Total)
+	}
+	// Output:
+	// true Completed 102
+}
+
+// Status tells where a run stands and counts its records, without waiting.
+func ExampleRun_Status() {
+	ctx := context.Background()
+	client := open(ctx)
+	run, _, err := client.Process(ctx, bedrockbatch.Spec{Name: "example-status", Model: novaLite}, bedrockbatch.Prompts(questions(103)...), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	status, err := run.Status(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(status.Status, status.Status.Terminal())
+	fmt.Println(status.Records.Processed, "of", status.Records.Total, "records,", status.Records.Success, "well,", status.Records.Error, "not")
+	// Output:
+	// Completed true
+	// 103 of 103 records, 103 well, 0 not
+}
+
+// Each answer, and the whole, counts input and output tokens.
+func ExampleTokens() {
+	ctx := context.Background()
+	client := open(ctx)
+	run, outcome, err := client.Process(ctx, bedrockbatch.Spec{Model: novaLite, MaxTokens: 20}, bedrockbatch.Prompts(questions(3)...), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var sum bedrockbatch.Tokens
+	for answer, err := range run.Answers(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		sum.Input += answer.Usage.Input
+		sum.Output += answer.Usage.Output
+		sum.Total += answer.Usage.Total
+	}
+	fmt.Println(sum == outcome.Tokens, sum.Input > 0, sum.Output > 0, sum.Total == sum.Input+sum.Output)
+	// Output:
+	// true true true true
+}
+
+// What a bucket and a role need is written as policies, and looked at in the
+// account: here the role may not ask the models behind an inference profile.
+func ExampleSetup() {
+	ctx := context.Background()
+	setup := open(ctx).Setup("us-east-1", "us.amazon.nova-lite-v1:0")
+	policies, err := setup.Policies()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(policies.Role.Statement[0])
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, found := range doctor.New(cfg).Check(ctx, setup) {
+		fmt.Printf("%s: %s\n", found.State, found.Check)
+		if found.State == doctor.Broken {
+			fmt.Println(found.Fix)
+		}
+	}
+	// Output:
+	// {"Sid":"ReadParts","Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::contract/staged/runs/*/in/*"]}
+	// unknown: encryption
+	// ok: trust of the job role
+	// broken: rights of the job role
+	// add the statement {"Sid":"CallProfiles","Effect":"Allow","Action":["bedrock:InvokeModel"],"Resource":["arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0","arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0"]} to a policy of the role
+	// ok: access to model us.amazon.nova-lite-v1:0
+	// ok: quotas of model us.amazon.nova-lite-v1:0
+}
+
+// What passes is borne as long as Backoff says; every member can be set.
+func ExampleBackoff() {
+	backoff := bedrockbatch.DefaultBackoff()
+	backoff.Throttled = bedrockbatch.Delay{First: time.Second, Longest: 10 * time.Second, Tries: 5}
+	client, err := bedrockbatch.New(context.Background(), bedrockbatch.Options{
+		Bucket: os.Getenv("BB_OUTPUT_BUCKET"), Role: os.Getenv("BB_JOB_ROLE_ARN"), Backoff: &backoff,
+	})
+	fmt.Println(client != nil, err)
+	// Output:
+	// true <nil>
+}
+
+// The classes of errors, each met on the services: what is wrong with the call,
+// what is not allowed, what is not there, what is in the way.
+func ExampleError_classes() {
+	ctx := context.Background()
+	client := open(ctx)
+	spec := bedrockbatch.Spec{Name: "example-classes", Model: novaLite}
+	if _, _, err := client.Process(ctx, spec, bedrockbatch.Prompts("One?"), nil); err != nil {
+		log.Fatal(err)
+	}
+	_, conflict := client.Create(ctx, spec, bedrockbatch.Prompts("Two?"))
+	_, invalid := client.Create(ctx, spec, bedrockbatch.Prompts())
+	_, notFound := client.Job(ctx, "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghijkl")
+	stranger := os.Getenv("AWS_SECRET_ACCESS_KEY")
+	os.Setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
+	_, access := open(ctx).Open(ctx, "example-classes")
+	os.Setenv("AWS_SECRET_ACCESS_KEY", stranger)
+	for _, err := range []error{conflict, invalid, notFound, access} {
+		switch {
+		case errors.Is(err, batch.ErrConflict):
+			fmt.Println("conflict")
+		case errors.Is(err, batch.ErrInvalid):
+			fmt.Println("invalid")
+		case errors.Is(err, batch.ErrNotFound):
+			fmt.Println("not found")
+		case errors.Is(err, batch.ErrAccess):
+			fmt.Println("access")
+		case errors.Is(err, batch.ErrThrottled), errors.Is(err, batch.ErrQuota), errors.Is(err, batch.ErrUnavailable):
+			fmt.Println("try again later")
+		}
+	}
+	// Output:
+	// conflict
+	// invalid
+	// not found
+	// access
 }
 
 // Errors are told apart by class and say what to do.

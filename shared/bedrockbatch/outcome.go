@@ -16,7 +16,11 @@ import (
 )
 
 // Tokens are what the model counted.
-type Tokens struct{ Input, Output, Total int64 }
+type Tokens struct {
+	Input  int64 `json:"input"`
+	Output int64 `json:"output"`
+	Total  int64 `json:"total"`
+}
 
 // Outcome is how a run ended.
 type Outcome struct {

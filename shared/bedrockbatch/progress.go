@@ -25,17 +25,18 @@ type Progress struct {
 // PartProgress is how far one part of a run has come.
 type PartProgress struct {
 	// N is the part's number, from 0; Attempt is 1 for the first round.
-	N, Attempt int
-	Records    int
+	N       int `json:"n"`
+	Attempt int `json:"attempt"`
+	Records int `json:"records"`
 	// Done records have an answer or an error, as far as the service tells.
-	Done int64
+	Done int64 `json:"done"`
 	// OnDemand says that the part is too small for a job.
-	OnDemand bool
+	OnDemand bool `json:"onDemand"`
 	// JobARN is empty until the part's job is created; Job is its status as
 	// last read, empty until then.
-	JobARN string
-	Job    batch.Status
-	Status pipeline.PartStatus
+	JobARN string              `json:"jobArn,omitempty"`
+	Job    batch.Status        `json:"job,omitempty"`
+	Status pipeline.PartStatus `json:"status"`
 }
 
 func (p Progress) same(q Progress) bool { return reflect.DeepEqual(p, q) }

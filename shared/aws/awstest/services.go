@@ -59,6 +59,12 @@ func Run(dir string, flags ...string) (s *Services, end func() (said string, err
 	return run(dir, append([]string{"--services-only"}, flags...))
 }
 
+// FromTemplate is Run with what a CloudFormation template declares in place of
+// the buckets and queues of Services.
+func FromTemplate(dir, template string, flags ...string) (s *Services, end func() (said string, err error), err error) {
+	return run(dir, append([]string{"--template", template}, flags...))
+}
+
 // Deploy is Run with the whole pipeline: the functions are built and everything
 // is wired by the golden template.
 func Deploy(dir string, flags ...string) (s *Services, end func() (said string, err error), err error) {

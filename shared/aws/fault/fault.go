@@ -22,6 +22,7 @@ var classes = map[string]error{
 	"NoSuchVersion":             batch.ErrNotFound,
 	"NoSuchBucket":              batch.ErrNotFound,
 	"NotFound":                  batch.ErrNotFound,
+	"NoSuchEntity":              batch.ErrNotFound,
 	"ResourceNotFoundException": batch.ErrNotFound,
 	"QueueDoesNotExist":         batch.ErrNotFound,
 	"AWS.SimpleQueueService.NonExistentQueue": batch.ErrNotFound,

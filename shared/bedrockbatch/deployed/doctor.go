@@ -4,31 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrock"
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrockruntime"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/s3"
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/sqs"
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/sts"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch/doctor"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 )
 
-// The states of a Finding.
-const (
-	Fine    = "ok"
-	Warning = "warning"
-	Broken  = "broken"
-)
-
 // Finding is what one check found.
-type Finding struct {
-	Check  string `json:"check"`
-	State  string `json:"state"`
-	Detail string `json:"detail"`
-	// Fix says what to do, where something is to be done.
-	Fix string `json:"fix,omitempty"`
-}
+type Finding = doctor.Finding
 
 // Identity checks credentials and region, before anything else is reached.
 func Identity(ctx context.Context) Finding {
@@ -37,11 +30,11 @@ func Identity(ctx context.Context) Finding {
 	if err == nil {
 		var arn string
 		if _, arn, err = sts.Identity(ctx, cfg); err == nil {
-			f.State, f.Detail = Fine, fmt.Sprintf("%s in %s", arn, cfg.Region)
+			f.State, f.Detail = doctor.Fine, fmt.Sprintf("%s in %s", arn, cfg.Region)
 			return f
 		}
 	}
-	f.State, f.Detail = Broken, err.Error()
+	f.State, f.Detail = doctor.Broken, err.Error()
 	f.Fix = "sign in (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; set AWS_REGION"
 	return f
 }
@@ -51,7 +44,8 @@ func Identity(ctx context.Context) Finding {
 const probe = ".bedrock-batch-doctor"
 
 // Doctor checks what a deployed pipeline and its caller need. model, if not
-// empty, is asked for one token.
+// empty, is asked for one token; without, access and quotas are looked at for
+// the models that open submissions wait for.
 func (p *Pipeline) Doctor(ctx context.Context, model string) []Finding {
 	checks := []func(context.Context) Finding{
 		p.inputBucket, p.outputBucket,
@@ -59,44 +53,88 @@ func (p *Pipeline) Doctor(ctx context.Context, model string) []Finding {
 		func(ctx context.Context) Finding { return p.queue(ctx, "jobs queue", p.out.JobsQueueURL) },
 		p.batchJobs, p.pause, p.open,
 	}
-	if model != "" {
-		checks = append(checks, func(ctx context.Context) Finding { return p.model(ctx, model) })
-	}
 	var found []Finding
 	for _, check := range checks {
 		found = append(found, check(ctx))
 	}
+	models, err := p.models(ctx, model)
+	if err != nil {
+		found = append(found, judged("open submissions", "", err, "s3:GetObject on arn:aws:s3:::"+p.out.OutputBucket+"/*"))
+	}
+	if p.out.JobRoleARN == "" {
+		found = append(found, Finding{Check: "job role", State: doctor.Unknown, Detail: "no role is named", Fix: "set " + config.EnvJobRoleARN + ", or name the stack with --stack"})
+	} else {
+		found = append(found, doctor.New(p.cfg).Check(ctx, bedrockbatch.Setup{
+			Bucket: p.out.OutputBucket, Prefix: config.Staged, Role: p.out.JobRoleARN, Region: p.cfg.Region, Models: models,
+		})...)
+	}
+	if model != "" {
+		found = append(found, Ask(ctx, p.cfg, model))
+	}
 	return found
 }
 
-// judged is a finding about a call: fine, or broken with a fix by class.
+// models are the one that is named, or those of open submissions.
+func (p *Pipeline) models(ctx context.Context, named string) ([]string, error) {
+	if named != "" {
+		return []string{named}, nil
+	}
+	var all []string
+	for s, err := range p.Submissions(ctx, false) {
+		if err != nil {
+			return all, err
+		}
+		if s.ModelID != "" && !slices.Contains(all, s.ModelID) {
+			all = append(all, s.ModelID)
+		}
+	}
+	return all, nil
+}
+
+// Direct checks what runs need that have no deployed pipeline: bucket, role
+// and model. model, if not empty, is asked for one token.
+func Direct(ctx context.Context, bucket, prefix, role, model string) []Finding {
+	cfg, err := load(ctx)
+	if err != nil {
+		return []Finding{judged("configuration", "", err, "")}
+	}
+	found := []Finding{written(ctx, "bucket", s3.New(cfg, bucket, s3.Settings{}), bucket, prefix)}
+	setup := bedrockbatch.Setup{Bucket: bucket, Prefix: prefix, Role: role, Region: cfg.Region}
+	if model != "" {
+		setup.Models = []string{model}
+	}
+	found = append(found, liveJobs(ctx, cfg))
+	found = append(found, doctor.New(cfg).Check(ctx, setup)...)
+	if model != "" {
+		found = append(found, Ask(ctx, cfg, model))
+	}
+	return found
+}
+
+// judged is doctor.Judged.
 func judged(check, detail string, err error, right string) Finding {
-	f := Finding{Check: check, State: Fine, Detail: detail}
+	return doctor.Judged(check, detail, err, right)
+}
+
+// written checks that who is calling may write, read and delete below a
+// prefix.
+func written(ctx context.Context, check string, b batch.Bucket, name, prefix string) Finding {
+	key := prefix + probe
+	_, err := b.Put(ctx, key, []byte("{}"), batch.Condition{})
 	if err == nil {
-		return f
+		_, _, err = b.Get(ctx, key)
 	}
-	f.State, f.Detail = Broken, err.Error()
-	switch {
-	case errors.Is(err, batch.ErrAccess):
-		f.Fix = "allow " + right + " to who you are, and the use of the key if the bucket is encrypted with one of yours"
-	case errors.Is(err, batch.ErrNotFound):
-		f.Fix = "it is not there: check region and stack, or deploy again"
-	case batch.Passing(err):
-		f.Fix = "try again in a while"
+	if err == nil {
+		err = b.Delete(ctx, key)
 	}
-	return f
+	return judged(check, name+": written, read, deleted", err, "s3:PutObject, s3:GetObject and s3:DeleteObject on arn:aws:s3:::"+name+"/"+prefix+"*")
 }
 
 func (p *Pipeline) inputBucket(ctx context.Context) Finding {
-	_, err := p.input.Put(ctx, probe, []byte("{}"), batch.Condition{})
-	if err == nil {
-		_, _, err = p.input.Get(ctx, probe)
-	}
-	if err == nil {
-		err = p.input.Delete(ctx, probe)
-	}
-	return judged("input bucket", p.out.InputBucket+": written, read, deleted", err, "s3:PutObject, s3:GetObject and s3:DeleteObject on arn:aws:s3:::"+p.out.InputBucket+"/*")
+	return written(ctx, "input bucket", p.input, p.out.InputBucket, "")
 }
+
+func (p *Pipeline) batchJobs(ctx context.Context) Finding { return liveJobs(ctx, p.cfg) }
 
 func (p *Pipeline) outputBucket(ctx context.Context) Finding {
 	var err error
@@ -111,15 +149,15 @@ func (p *Pipeline) queue(ctx context.Context, name, url string) Finding {
 	n, err := sqs.NewDeadLetters(p.cfg, url).Count(ctx)
 	f := judged(name, "no dead letters", err, "sqs:GetQueueAttributes and sqs:GetQueueUrl")
 	if err == nil && n > 0 {
-		f.State, f.Detail, f.Fix = Warning, fmt.Sprintf("about %d dead letters", n), "read the functions' logs, mend the cause, then bedrock-batch redrive"
+		f.State, f.Detail, f.Fix = doctor.Warning, fmt.Sprintf("about %d dead letters", n), "read the functions' logs, mend the cause, then bedrock-batch redrive"
 	}
 	return f
 }
 
-func (p *Pipeline) batchJobs(ctx context.Context) Finding {
+func liveJobs(ctx context.Context, cfg aws.Config) Finding {
 	live := 0
 	var err error
-	jobs := bedrock.New(p.cfg)
+	jobs := bedrock.New(cfg)
 	for _, status := range []batch.Status{batch.Submitted, batch.Validating, batch.Scheduled, batch.InProgress, batch.Stopping} {
 		for _, e := range jobs.List(ctx, batch.JobFilter{Status: status}) {
 			if err = e; err != nil {
@@ -135,7 +173,7 @@ func (p *Pipeline) pause(ctx context.Context) Finding {
 	paused, err := p.view().Paused(ctx)
 	f := judged("pause", "not paused", err, "s3:GetObject on arn:aws:s3:::"+p.out.OutputBucket+"/*")
 	if paused {
-		f.State, f.Detail, f.Fix = Warning, "the deployment is paused: nothing that costs is started", "bedrock-batch resume"
+		f.State, f.Detail, f.Fix = doctor.Warning, "the deployment is paused: nothing that costs is started", "bedrock-batch resume"
 	}
 	return f
 }
@@ -158,14 +196,15 @@ func (p *Pipeline) open(ctx context.Context) Finding {
 	}
 	f := judged("open submissions", fmt.Sprintf("%d", all), err, "s3:ListBucket on arn:aws:s3:::"+p.out.OutputBucket)
 	if still > 0 {
-		f.State, f.Detail = Warning, fmt.Sprintf("%d, of which %d have not been touched for %s", all, still, standing)
+		f.State, f.Detail = doctor.Warning, fmt.Sprintf("%d, of which %d have not been touched for %s", all, still, standing)
 		f.Fix = "see that the schedule is on and the functions run: their logs say why"
 	}
 	return f
 }
 
-func (p *Pipeline) model(ctx context.Context, id string) Finding {
-	_, err := bedrockruntime.New(p.cfg).Answer(ctx, id, batch.Converse, []byte(`{"messages":[{"role":"user","content":[{"text":"Say yes."}]}],"inferenceConfig":{"maxTokens":1}}`))
+// Ask asks a model for one token: the one check that costs something.
+func Ask(ctx context.Context, cfg aws.Config, id string) Finding {
+	_, err := bedrockruntime.New(cfg).Answer(ctx, id, batch.Converse, []byte(`{"messages":[{"role":"user","content":[{"text":"Say yes."}]}],"inferenceConfig":{"maxTokens":1}}`))
 	f := judged("model "+id, "it answers", err, "bedrock:InvokeModel on it")
 	if errors.Is(err, batch.ErrAccess) {
 		f.Fix += ", and ask for access to the model in the Bedrock console of this region"

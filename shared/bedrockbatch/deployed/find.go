@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/cloudformation"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/settings"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
@@ -82,12 +82,18 @@ func choose(all map[string]map[string]string, stack string) (Outputs, error) {
 }
 
 func load(ctx context.Context) (aws.Config, error) {
-	cfg, err := awsconfig.LoadDefaultConfig(ctx)
+	cfg, err := settings.Load(ctx)
 	if err != nil {
-		return cfg, fmt.Errorf("load AWS configuration: %w", err)
+		return cfg, err
 	}
 	if cfg.Region == "" {
 		return cfg, fmt.Errorf("no AWS region is set: set AWS_REGION, or region in your profile: %w", batch.ErrInvalid)
 	}
 	return cfg, nil
+}
+
+// Region is the one of the caller's AWS configuration.
+func Region(ctx context.Context) (string, error) {
+	cfg, err := load(ctx)
+	return cfg.Region, err
 }
