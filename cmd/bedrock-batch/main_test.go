@@ -34,13 +34,14 @@ func TestMain(m *testing.M) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		log.Fatalf("build: %v\n%s", err, out)
 	}
+	if err := earlier(home); err != nil {
+		log.Fatal(err)
+	}
 	services, end, err := awstest.Deploy(home, "--job-time", "1s", "--speed", "10")
 	if err != nil {
 		log.Fatal(err)
 	}
-	for name, value := range services.Env {
-		os.Setenv(name, value)
-	}
+	use(services)
 	os.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 	code := m.Run()
 	if said, err := end(); err != nil {

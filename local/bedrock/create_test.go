@@ -277,6 +277,10 @@ func TestModelsAndProfilesAreListed(t *testing.T) {
 	if err != nil || *one.ModelDetails.ModelName != "Nova Lite" {
 		t.Errorf("Nova Lite: %v, %v", one, err)
 	}
+	may, err := w.api.GetFoundationModelAvailability(t.Context(), &sdk.GetFoundationModelAvailabilityInput{ModelId: aws.String("amazon.nova-lite-v1:0")})
+	if err != nil || may.AuthorizationStatus != types.AuthorizationStatusAuthorized || may.AgreementAvailability.Status != types.AgreementStatusAvailable {
+		t.Errorf("access to Nova Lite: %v, %v", may, err)
+	}
 	profile, err := w.api.GetInferenceProfile(t.Context(), &sdk.GetInferenceProfileInput{InferenceProfileIdentifier: aws.String(haiku)})
 	if err != nil || len(profile.Models) != 3 || profile.Type != types.InferenceProfileTypeSystemDefined {
 		t.Errorf("the profile: %v, %v", profile, err)

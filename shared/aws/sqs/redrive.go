@@ -25,27 +25,28 @@ func NewDeadLetters(cfg aws.Config, url string) *DeadLetters {
 	return &DeadLetters{client: sqs.NewFromConfig(cfg), url: url}
 }
 
-// arn is the dead-letter queue's, as the queue's redrive policy names it.
-func (d *DeadLetters) arn(ctx context.Context) (string, error) {
+// arns are those of the queue and of its dead-letter queue, as the queue's
+// redrive policy names it.
+func (d *DeadLetters) arns(ctx context.Context) (own, dead string, err error) {
 	out, err := d.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
-		QueueUrl: &d.url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameRedrivePolicy},
+		QueueUrl: &d.url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameRedrivePolicy, types.QueueAttributeNameQueueArn},
 	})
 	if err != nil {
-		return "", fault.Of(ctx, err, "read redrive policy of %s", d.url)
+		return "", "", fault.Of(ctx, err, "read redrive policy of %s", d.url)
 	}
 	var policy struct {
 		Target string `json:"deadLetterTargetArn"`
 	}
 	text := out.Attributes[string(types.QueueAttributeNameRedrivePolicy)]
 	if text == "" || json.Unmarshal([]byte(text), &policy) != nil || policy.Target == "" {
-		return "", fmt.Errorf("queue %s has no dead-letter queue: %w", d.url, batch.ErrNotFound)
+		return "", "", fmt.Errorf("queue %s has no dead-letter queue: %w", d.url, batch.ErrNotFound)
 	}
-	return policy.Target, nil
+	return out.Attributes[string(types.QueueAttributeNameQueueArn)], policy.Target, nil
 }
 
 // Count is about how many dead letters there are.
 func (d *DeadLetters) Count(ctx context.Context) (int, error) {
-	arn, err := d.arn(ctx)
+	_, arn, err := d.arns(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -63,15 +64,16 @@ func (d *DeadLetters) Count(ctx context.Context) (int, error) {
 	return strconv.Atoi(out.Attributes[string(types.QueueAttributeNameApproximateNumberOfMessages)])
 }
 
-// Redrive has the service move all dead letters back to the queue they came
-// from. It may be called again once it is done; meanwhile it is
+// Redrive has the service move all dead letters back to the queue. It may be called again once it is done; meanwhile it is
 // batch.ErrInvalid.
 func (d *DeadLetters) Redrive(ctx context.Context) error {
-	arn, err := d.arn(ctx)
+	own, arn, err := d.arns(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = d.client.StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &arn})
+	// The destination is named, so that letters that were put there by hand
+	// go the same way: they do not know where they came from.
+	_, err = d.client.StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &arn, DestinationArn: &own})
 	return fault.Of(ctx, err, "move messages of %s back", arn)
 }
 
