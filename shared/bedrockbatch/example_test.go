@@ -190,6 +190,43 @@ func ExampleClient_Process() {
 	// complete: false true
 }
 
+// Inputs may come from an iterator, so that they need not fit memory, or from a
+// file as it could be dropped into a deployed pipeline.
+func ExampleSequence() {
+	ctx := context.Background()
+	client := open(ctx)
+	numbers := func(yield func(bedrockbatch.Input, error) bool) {
+		for i := range 3 {
+			if !yield(bedrockbatch.Input{Members: map[string]string{"n": fmt.Sprint(i)}}, nil) {
+				return
+			}
+		}
+	}
+	spec := bedrockbatch.Spec{Model: novaLite, Template: "Say {n}."}
+	_, outcome, err := client.Process(ctx, spec, bedrockbatch.Sequence(numbers), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("iterator:", outcome.Rows.Answered)
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	table := filepath.Join(dir, "numbers.csv")
+	if err := os.WriteFile(table, []byte("n\n7\n8\n"), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	_, outcome, err = client.Process(ctx, spec, bedrockbatch.File(table), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("file:", outcome.Rows.Answered)
+	// Output:
+	// iterator: 3
+	// file: 2
+}
+
 // A folder of documents becomes a folder of answers, in the same tree. What is
 // answered already is not asked again.
 func ExampleClient_ProcessDirectory() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +219,28 @@ func TestWaitingForAJobTellsEachOfItsStatuses(t *testing.T) {
 		if err != nil || job.Status != end || strings.Join(told, " ") != want {
 			t.Errorf("%s: %v %v", end, told, err)
 		}
+	}
+}
+
+func TestWaitingForAJobThatIsCancelledTellsThatItIsStopping(t *testing.T) {
+	w := newWorld(t)
+	w.linger = 1
+	c := w.client(t)
+	if _, err := c.Create(t.Context(), bedrockbatch.Spec{Model: haiku}, bedrockbatch.Prompts(prompts(12)...)); err != nil {
+		t.Fatal(err)
+	}
+	arn := w.bedrock.All()[0].ARN
+	var told []batch.Status
+	job, err := c.WaitJob(t.Context(), arn, func(j batch.Job) {
+		if told = append(told, j.Status); j.Status == batch.Scheduled {
+			if err := c.CancelJob(t.Context(), arn); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	want := []batch.Status{batch.Submitted, batch.Validating, batch.Scheduled, batch.Stopping, batch.Stopped}
+	if err != nil || job.Status != batch.Stopped || !slices.Equal(told, want) {
+		t.Errorf("%v %v", told, err)
 	}
 }
 

@@ -30,6 +30,7 @@ type world struct {
 	locks   string
 	temp    string
 	sleeps  int
+	linger  int // how many looks a job that is stopping is seen so
 	most    int // live jobs at once
 }
 
@@ -68,6 +69,10 @@ func (w *world) Sleep(ctx context.Context, d time.Duration) error {
 	w.clock.Advance(d)
 	for _, j := range w.bedrock.All() {
 		if j.Status.Terminal() {
+			continue
+		}
+		if j.Status == batch.Stopping && w.linger > 0 {
+			w.linger--
 			continue
 		}
 		if j.Status == batch.InProgress {
