@@ -3,11 +3,14 @@ package cloudformation
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/fault"
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 )
 
 // API is the part of the SDK's client that Stacks uses.
@@ -34,6 +37,10 @@ func (s *Stacks) Outputs(ctx context.Context, name string) (map[string]map[strin
 	all := map[string]map[string]string{}
 	for {
 		out, err := s.api.DescribeStacks(ctx, in)
+		if fault.Code(err) == "ValidationError" && strings.Contains(err.Error(), "does not exist") {
+			// There is no code of its own for it.
+			return nil, fmt.Errorf("stack %s does not exist in this account and Region: %w", name, batch.ErrNotFound)
+		}
 		if err != nil {
 			return nil, fault.Of(ctx, err, "describe stacks")
 		}
