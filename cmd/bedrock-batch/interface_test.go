@@ -143,7 +143,7 @@ func TestGoInstallWorksFromACopyOfTheModule(t *testing.T) {
 	bin := t.TempDir()
 	cmd := exec.Command("go", "install", "-mod=readonly", "./cmd/bedrock-batch")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOBIN="+bin, "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOBIN="+bin, "GOWORK=off", "GOCACHE="+cache)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -23,6 +23,7 @@ import (
 var (
 	binary string
 	home   string
+	cache  string // of Go's builds
 )
 
 func TestMain(m *testing.M) {
@@ -30,6 +31,11 @@ func TestMain(m *testing.M) {
 	if home, err = os.MkdirTemp("", "bedrock-batch-cli-"); err != nil {
 		log.Fatal(err)
 	}
+	place, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		log.Fatal(err)
+	}
+	cache = strings.TrimSpace(string(place))
 	binary = filepath.Join(home, "bedrock-batch")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		log.Fatalf("build: %v\n%s", err, out)
