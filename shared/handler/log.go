@@ -28,7 +28,7 @@ type Observer struct {
 // warnings are the events that an operator may have to act on: a right is
 // missing, a service refuses, an output cannot be read.
 var warnings = map[string]bool{
-	"part cannot run": true, "job refused, will be tried again": true, "put off": true, "dispatch put off": true, "manifest cannot be read": true, "progress not told": true, "open submissions not counted": true,
+	"part cannot run": true, "job refused, will be tried again": true, "put off": true, "dispatch put off": true, "manifest cannot be read": true, "progress not told": true, "open submissions not counted": true, "seats not given back": true,
 }
 
 // Observe logs and counts one event.
