@@ -46,11 +46,11 @@ func (b *builder) addBuckets() {
 		b.output = awss3.Bucket_FromBucketName(b.stack, jsii.String("BucketOutput"), jsii.String(name))
 	} else {
 		// State is changed by conditional writes and never needs an old version.
-		b.output = b.bucket("BucketOutput", "out", false, abort, &awss3.LifecycleRule{
+		b.output = b.bucket("BucketOutput", "out", false, append([]*awss3.LifecycleRule{abort, {
 			Id:         jsii.String("expire-staged-leftovers"),
 			Prefix:     jsii.String(config.Staged),
 			Expiration: awscdk.Duration_Days(jsii.Number(b.settings.StagedDays)),
-		})
+		}}, b.warehouseRules()...)...)
 	}
 
 	b.notifyUploads()

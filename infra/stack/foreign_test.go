@@ -8,7 +8,7 @@ import (
 
 func TestAnOutputBucketOfAnotherAccountIsUsedAndItsPolicyTold(t *testing.T) {
 	s := dev(t)
-	s.Stage = "abroad"
+	s.Stage, s.Warehouse.Enabled = "abroad", false
 	s.Output.Bucket, s.Output.Account = "results-of-the-data-team", "444455556666"
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func exceptions() []exception {
 	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Gather, config.Rounds, config.Taken, config.Control} {
 		all = append(all, exception{out(folder + "*"), "RoleSubmit", "a folder of the pipeline's own state"})
 	}
-	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Rounds, config.Results} {
+	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Rounds, config.Results, config.Warehouse} {
 		all = append(all, exception{out(folder + "*"), "RoleCollect", "a folder of the pipeline's own state or of results"})
 	}
 	return all

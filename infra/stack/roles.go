@@ -130,11 +130,15 @@ func (b *builder) lookBehind() []statement {
 func (b *builder) collectStatements() []statement {
 	read := []string{config.Submissions, config.Staged, config.Rounds, config.Results}
 	write := []string{config.Submissions, config.Staged, config.Waiting, config.Results}
+	give := []string{config.Staged, config.Results}
+	if b.settings.Warehouse.Enabled {
+		write, give = append(write, config.Warehouse), append(give, config.Warehouse)
+	}
 	return append(b.commonStatements(b.jobs),
 		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(below(read...)...)},
 		statement{sid: "WriteState", actions: []string{"s3:PutObject"}, resources: b.inOutput(below(write...)...)},
 		statement{sid: "RemoveState", actions: []string{"s3:DeleteObject"}, resources: b.inOutput(below(config.Staged, config.Open, config.Waiting)...)},
-		statement{sid: "GiveUpFiles", actions: []string{"s3:AbortMultipartUpload"}, resources: b.inOutput(below(config.Staged, config.Results)...)},
+		statement{sid: "GiveUpFiles", actions: []string{"s3:AbortMultipartUpload"}, resources: b.inOutput(below(give...)...)},
 		statement{sid: "ReadJobs", actions: []string{"bedrock:GetModelInvocationJob"}, resources: []*string{jobARNs()}},
 		statement{sid: "PublishNotices", actions: []string{"sns:Publish"}, resources: []*string{b.topic.TopicArn()}},
 	)

@@ -89,6 +89,7 @@ func New(app constructs.Construct, props Props) (awscdk.Stack, error) {
 	if s.VPC.Jobs {
 		s.Pipeline.JobSubnets, s.Pipeline.JobSecurityGroups = s.VPC.Subnets, s.VPC.SecurityGroups
 	}
+	s.Pipeline.Warehouse = s.Warehouse.Enabled
 	if b.pipeline, err = s.Pipeline.Encode(); err != nil {
 		return nil, fmt.Errorf("stage %s: %w", s.Stage, err)
 	}
@@ -99,6 +100,9 @@ func New(app constructs.Construct, props Props) (awscdk.Stack, error) {
 	b.addRoles()
 	b.addFunctions()
 	b.addWatch()
+	if err := b.addWarehouse(); err != nil {
+		return nil, fmt.Errorf("stage %s: %w", s.Stage, err)
+	}
 	b.addOutputs()
 	b.finish()
 	return st, nil

@@ -280,6 +280,18 @@ func TestWithoutALimitOfSpendingThereIsNoAlarmOfIt(t *testing.T) {
 	}
 }
 
+func TestWithoutAWarehouseThereIsNothingOfIt(t *testing.T) {
+	with, without := dev(t), dev(t)
+	without.Warehouse.Enabled = false
+	without.Stage = "plain"
+	both := synth(t, with, without)
+	for _, word := range []string{"AWS::Glue", "AWS::Athena", "warehouse", "queries/"} {
+		if !strings.Contains(string(both[0]), word) || strings.Contains(string(both[1]), word) {
+			t.Errorf("%s: with %v, without %v", word, strings.Contains(string(both[0]), word), strings.Contains(string(both[1]), word))
+		}
+	}
+}
+
 func TestSettingsThatAreWrongMakeNoStack(t *testing.T) {
 	a, _ := newApp(t)
 	s := dev(t)

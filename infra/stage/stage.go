@@ -63,6 +63,8 @@ type Settings struct {
 	Encryption string `yaml:"encryption" doc:"managed makes a KMS key for buckets, queues, topic, logs and what jobs write; or the ARN of a key of the same account and region, whose policy must then let s3.amazonaws.com, events.amazonaws.com and cloudwatch.amazonaws.com use kms:Decrypt and kms:GenerateDataKey, logs.REGION.amazonaws.com encrypt the log groups, and IAM policies of the account give access. Keys of the services if empty"`
 	// VPC puts the functions into a network.
 	VPC VPC `yaml:"vpc" doc:"the functions' network; without it they run in Lambda's own"`
+	// Warehouse lays a table over results as Parquet.
+	Warehouse Warehouse `yaml:"warehouse" doc:"a table over the results as Parquet"`
 	// Output is a bucket of another account in the place of the stack's own.
 	Output Output `yaml:"output" doc:"an output bucket of another account"`
 	// Tracing turns on X-Ray for the functions.
@@ -98,6 +100,15 @@ type VPC struct {
 	Jobs bool `yaml:"jobs" doc:"batch jobs too read and write from this network: Bedrock makes network interfaces in it as the role of the jobs. S3 must be reachable"`
 }
 
+// Warehouse is a Glue table over the results of workloads that ask for Parquet,
+// and an Athena workgroup to query it.
+type Warehouse struct {
+	Enabled     bool `yaml:"enabled" doc:"puts results as Parquet (a workload's output.parquet) below warehouse/ too, with a Glue database and table over them and an Athena workgroup (docs/warehouse.md)"`
+	ScanLimitMB int  `yaml:"scan_limit_mb" doc:"most megabytes that one query may scan, from 10; Athena ends those that scan more. A terabyte costs about 5 USD"`
+	Days        int  `yaml:"days" doc:"days that the warehouse keeps results and its table looks back; the results below results/ stay"`
+	QueryDays   int  `yaml:"query_days" doc:"days that what queries wrote below queries/ is kept"`
+}
+
 // Output is a bucket that exists already and belongs to another account. Both
 // members are given together or not at all.
 type Output struct {
@@ -131,6 +142,7 @@ func Default() Settings {
 		TickMinutes:    5,
 		LogLevel:       "info",
 		LogDays:        90,
+		Warehouse:      Warehouse{ScanLimitMB: 10_000, Days: 1095, QueryDays: 30},
 		StagedDays:     90,
 		NoncurrentDays: 30,
 		Removal:        "retain",

@@ -94,6 +94,10 @@ func (s Settings) Validate() error {
 	// A job lives up to seven days and may wait as long for its slot.
 	check(s.StagedDays >= 30, "staged_days is %d: must be at least 30, for jobs and their retries read what is staged", s.StagedDays)
 	check(s.NoncurrentDays >= 15, "noncurrent_days is %d: must be at least 15, for results are joined with the upload's own version", s.NoncurrentDays)
+	check(s.Warehouse.ScanLimitMB >= 10 && s.Warehouse.ScanLimitMB <= 7_000_000, "warehouse.scan_limit_mb is %d: must be 10 to 7000000", s.Warehouse.ScanLimitMB)
+	check(s.Warehouse.Days >= 1 && s.Warehouse.Days <= 36_500, "warehouse.days is %d: must be 1 to 36500", s.Warehouse.Days)
+	check(s.Warehouse.QueryDays >= 1 && s.Warehouse.QueryDays <= 36_500, "warehouse.query_days is %d: must be 1 to 36500", s.Warehouse.QueryDays)
+	check(!s.Warehouse.Enabled || s.Output.Bucket == "", "warehouse.enabled with output.bucket: queries of this account would need the rights of the other; lay the table there")
 	check(s.Removal == "retain" || s.Removal == "destroy", "removal is %q: must be retain or destroy", s.Removal)
 
 	check(s.Encryption == "" || s.Encryption == "managed" || keyPattern.MatchString(s.Encryption), "encryption is %q: must be managed, or the ARN of a KMS key (not of an alias)", s.Encryption)

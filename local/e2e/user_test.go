@@ -152,6 +152,7 @@ type notice struct {
 	Request                                                 string
 	Upload                                                  struct{ Bucket, Key, VersionID string }
 	Rows                                                    struct{ Total, Answered, Failed, SetAside, Missing int64 }
+	Answers                                                 struct{ Truncated int64 }
 	Tokens                                                  struct{ Input, Output int64 }
 	EstimatedCostUSD                                        *float64
 	Results                                                 struct{ Results, CSV, Errors, SetAside, Summary string }

@@ -76,6 +76,13 @@ func init() { // not a literal: the readers look into it
 			arn: arn("cloudwatch", "alarm:"), read: readAlarm, properties: alarmProperties{},
 		},
 		"AWS::CloudWatch::Dashboard": {nameProperty: "DashboardName", ref: "name", read: readDashboard, properties: dashboardProperties{}},
+		// The warehouse takes no part in what runs here.
+		"AWS::Glue::Database": {read: passive[databaseProperties], properties: databaseProperties{}},
+		"AWS::Glue::Table":    {read: passive[tableProperties], properties: tableProperties{}},
+		"AWS::Athena::WorkGroup": {
+			nameProperty: "Name", ref: "name", read: passive[workGroupProperties], properties: workGroupProperties{},
+		},
+		"AWS::Athena::NamedQuery": {read: passive[namedQueryProperties], properties: namedQueryProperties{}},
 		"AWS::Logs::LogGroup": {
 			nameProperty: "LogGroupName", ref: "name", attributes: map[string]string{"Arn": "arn"},
 			arn:  func(name string) string { return arn("logs", "log-group:")(name) + ":*" },

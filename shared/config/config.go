@@ -45,6 +45,7 @@ const (
 	Control     = "control/"     // pause and the dispatchers' leases
 	Results     = "results/"     // what comes back
 	Warehouse   = "warehouse/"   // results as Parquet, by day, for queries; only where the deployment has one
+	Queries     = "queries/"     // what the warehouse's queries write
 )
 
 // JobInputs and JobOutputs are what Bedrock reads and writes, as patterns of
