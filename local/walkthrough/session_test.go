@@ -24,7 +24,8 @@ import (
 // machine with others; a reader has the defaults.
 const localFlags = "--port 0 --speed 20 --job-time 20s"
 
-// patience is how long a document may take, many times what it does.
+// patience is how long a document may take, many times what it does on an idle
+// machine.
 const patience = 15 * time.Minute
 
 func TestTheCommandsOfTheDocumentsWork(t *testing.T) {
