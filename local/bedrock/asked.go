@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,12 +18,40 @@ type bought struct {
 	Time     time.Time `json:"time"`
 	Model    string    `json:"model"`
 	Question string    `json:"question"`
+	// Together is how many calls were under way when this one began, itself
+	// counted.
+	Together int `json:"together"`
+}
+
+// think is one call of a model on demand: it takes its time.
+func (s *Service) think(ctx context.Context) (together int, done func(), err error) {
+	s.mu.Lock()
+	s.asking++
+	together = s.asking
+	s.mu.Unlock()
+	done = func() {
+		s.mu.Lock()
+		s.asking--
+		s.mu.Unlock()
+	}
+	if s.cfg.AnswerTime == 0 {
+		return together, done, nil
+	}
+	wait := time.NewTimer(s.cfg.AnswerTime)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return together, done, nil
+	case <-ctx.Done(): // the caller has gone
+		done()
+		return 0, nil, ctx.Err()
+	}
 }
 
 // buy notes an answer given on demand.
-func (s *Service) buy(model string, body []byte) error {
+func (s *Service) buy(model string, body []byte, together int) error {
 	sum := sha256.Sum256(body)
-	line, err := json.Marshal(bought{Time: time.Now().UTC(), Model: model, Question: hex.EncodeToString(sum[:])})
+	line, err := json.Marshal(bought{Time: time.Now().UTC(), Model: model, Question: hex.EncodeToString(sum[:]), Together: together})
 	if err != nil {
 		return err
 	}

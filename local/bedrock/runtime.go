@@ -31,6 +31,11 @@ func (s *Service) ask(ctx context.Context, id string, body []byte, converse bool
 			return nil, err
 		}
 	}
+	together, done, err := s.think(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	result, err := s.cfg.Answers.Answer(ctx, model.Request{Model: t.base, Converse: converse, Body: body})
 	var refusal *model.Error
 	if errors.As(err, &refusal) {
@@ -39,7 +44,7 @@ func (s *Service) ask(ctx context.Context, id string, body []byte, converse bool
 	if err != nil {
 		return nil, err
 	}
-	if err := s.buy(id, body); err != nil {
+	if err := s.buy(id, body, together); err != nil {
 		return nil, err
 	}
 	return rawJSON{body: result.Body, headers: map[string]string{

@@ -84,6 +84,9 @@ type Config struct {
 	// JobTime is how long a job takes from Submitted to its end; default 3 s.
 	// The states take 1/20, 1/10, 1/4 and the rest of it.
 	JobTime time.Duration
+	// AnswerTime is how long an answer on demand takes, by the machine's
+	// clock: the caller's client waits for it.
+	AnswerTime time.Duration
 	// Slots is how many jobs that have not ended an account may have per base
 	// model; default 20.
 	Slots int
@@ -109,6 +112,7 @@ type Service struct {
 	mu     sync.Mutex
 	closed bool
 	calls  uint64
+	asking int             // calls of models on demand under way
 	jobs   map[string]*job // by id
 	names  map[string]*job
 	tokens map[string]*job

@@ -21,7 +21,7 @@ var bad = []string{
 	"--slow-s3", "5ms", "--job-time", "6s", "--set", quotas, "--set", `stale_after="5s"`, "--set", `late_output="20s"`,
 }
 
-// workers is the concurrency of on-demand requests in one function.
+// workers is the concurrency of on-demand requests, in one function at the most.
 const workers = 8
 
 func TestFiftyUploadsInBadWeatherEndWithoutHelp(t *testing.T) {
@@ -122,25 +122,40 @@ func TestFiftyUploadsInBadWeatherEndWithoutHelp(t *testing.T) {
 // been answered before.
 func (u *user) bought() (asked, again int) {
 	u.t.Helper()
+	seen := map[string]bool{}
+	for _, b := range u.purchases() {
+		if asked++; seen[b.Question] {
+			again++
+		}
+		seen[b.Question] = true
+	}
+	return asked, again
+}
+
+// purchase is an answer given on demand, and how many were being given as it
+// began.
+type purchase struct {
+	Question string
+	Together int
+}
+
+func (u *user) purchases() (all []purchase) {
+	u.t.Helper()
 	data, err := os.ReadFile(filepath.Join(u.dir, "data", "bedrock", "asked.jsonl"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, 0
+		return nil
 	}
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	seen := map[string]int{}
 	for line := range bytes.Lines(data) {
-		var b struct{ Question string }
+		var b purchase
 		if err := json.Unmarshal(line, &b); err != nil {
 			u.t.Fatal(err)
 		}
-		asked++
-		if seen[b.Question]++; seen[b.Question] > 1 {
-			again++
-		}
+		all = append(all, b)
 	}
-	return asked, again
+	return all
 }
 
 func packed(t *testing.T, body []byte) []byte {

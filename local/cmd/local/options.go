@@ -35,7 +35,7 @@ type options struct {
 	throttle, failRecords, partial, expire, stop float64
 	truncate, refuse, reason                     float64
 	loseEvents, repeatEvents                     float64
-	delayEvents, slowS3                          time.Duration
+	delayEvents, slowS3, answerTime              time.Duration
 	reorder                                      bool
 	killFunctions                                float64
 }
@@ -65,6 +65,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.modelName, "model-name", "", "the model's name at --model-url (default: the Bedrock model id)")
 	f.StringVar(&o.answers, "answers", "", `file of answers that are given as they are: lines {"contains": text in the request, "modelOutput": ...}`)
 	f.DurationVar(&o.jobTime, "job-time", 3*time.Second, "how long a batch job takes")
+	f.DurationVar(&o.answerTime, "answer-time", 0, "how long an answer on demand takes, whatever the speed")
 	f.Float64Var(&o.speed, "speed", 1, "divides delays, visibility timeouts, schedules and job times")
 	f.Uint64Var(&o.seed, "seed", 1, "decides everything that is left to chance")
 	f.IntVar(&o.slots, "slots", 20, "jobs that an account may have at a time for a model")
@@ -118,7 +119,7 @@ func (o *options) check() error {
 	if o.slots < 1 {
 		problems = append(problems, fmt.Errorf("--slots %d: want 1 or more", o.slots))
 	}
-	for name, d := range map[string]time.Duration{"job-time": o.jobTime, "delay-events": o.delayEvents, "slow-s3": o.slowS3} {
+	for name, d := range map[string]time.Duration{"job-time": o.jobTime, "delay-events": o.delayEvents, "slow-s3": o.slowS3, "answer-time": o.answerTime} {
 		if d < 0 {
 			problems = append(problems, fmt.Errorf("--%s %s: want 0s or more", name, d))
 		}

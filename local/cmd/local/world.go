@@ -269,7 +269,7 @@ func (w *world) models() (err error) {
 	w.bedrock, err = bedrock.New(bedrock.Config{
 		Dir: w.dir("bedrock"), Authority: w.authority, Objects: w.objects(), Clock: w.clock, Log: w.log, Answers: answers,
 		Events: w.watch.jobs(w.events), Progress: w.watch.progressed,
-		Seed: w.o.seed, JobTime: w.o.jobTime, Slots: w.o.slots, Throttle: w.o.throttle, FailRecords: w.o.failRecords,
+		Seed: w.o.seed, JobTime: w.o.jobTime, AnswerTime: w.o.answerTime, Slots: w.o.slots, Throttle: w.o.throttle, FailRecords: w.o.failRecords,
 		Partial: w.o.partial, Expire: w.o.expire, Stop: w.o.stop,
 	})
 	return err
