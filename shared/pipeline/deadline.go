@@ -43,7 +43,8 @@ func deadlineOf(s *Submission, w workload.Workload) *Deadline {
 
 // deadline looks whether the submission's deadline has come: then parts are
 // chosen that are taken from their jobs, jobs are stopped, and what has no
-// answer when they have ended is staged for on-demand work by collect. delay is
+// answer when they have ended is staged for on-demand work by collect. A pause
+// holds the choice back, since nothing could be asked for. delay is
 // after how long it has to be looked at again.
 func (r *submitRun) deadline(ctx context.Context, h *hold) (delay time.Duration, err error) {
 	d := h.Deadline
