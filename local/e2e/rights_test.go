@@ -74,12 +74,13 @@ const absent = "without it S3 says of an absent object that access is denied, no
 
 // exceptions are the rights that the tests need not use.
 var exceptions = map[right]exception{
-	{"Submit", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:   {abort, true},
-	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:  {abort, true},
-	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/results/*"}: {abort, true},
-	{"Submit", "s3:ListBucket", "s3:::in--"}:                       {absent, false},
-	{"Collect", "s3:ListBucket", "s3:::in--"}:                      {absent, false},
-	{"Collect", "s3:GetObject", "s3:::in--/*"}:                     {"an object from before the bucket had versions has none to be read at", false},
+	{"Submit", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:     {abort, true},
+	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:    {abort, true},
+	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/results/*"}:   {abort, true},
+	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/warehouse/*"}: {abort, true},
+	{"Submit", "s3:ListBucket", "s3:::in--"}:                         {absent, false},
+	{"Collect", "s3:ListBucket", "s3:::in--"}:                        {absent, false},
+	{"Collect", "s3:GetObject", "s3:::in--/*"}:                       {"an object from before the bucket had versions has none to be read at", false},
 }
 
 // check compares the rights that were never used with the exceptions.
