@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -50,6 +51,7 @@ func coldstart(ctx context.Context, s *session, p plan, say func(string, ...any)
 		}
 		env = append(env, name+"="+value)
 	}
+	used := map[string][]float64{}
 	start := func(args ...string) (float64, error) {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Env, cmd.Stderr = env, os.Stderr
@@ -60,6 +62,11 @@ func coldstart(ctx context.Context, s *session, p plan, say func(string, ...any)
 		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 		select {
 		case at := <-asked:
+			cpu, err := processorTime(cmd.Process.Pid)
+			if err != nil {
+				return 0, err
+			}
+			used[args[0]] = append(used[args[0]], cpu)
 			return at.Sub(began).Seconds() * 1000, nil
 		case <-time.After(time.Minute):
 			return 0, fmt.Errorf("%s does not ask for an invocation", args[0])
@@ -85,6 +92,12 @@ func coldstart(ctx context.Context, s *session, p plan, say func(string, ...any)
 	}
 	mid, low, high := spread(ratio)
 	say("bench: coldstart/python ratio=%.0f spread=%.0f-%.0f", mid, low, high)
+	var lighter []float64
+	for i, python := range used[p.boto3] {
+		lighter = append(lighter, python/max(used[binary("submit")][i], used[binary("collect")][i]))
+	}
+	mid, _, _ = spread(lighter)
+	say("bench: coldstart-cpu/python value=%.0f unit=ratio", mid)
 	for _, f := range []struct {
 		name string
 		ms   []float64
@@ -105,4 +118,28 @@ func coldstart(ctx context.Context, s *session, p plan, say func(string, ...any)
 	}
 	fmt.Printf("cold start against %s", out)
 	return nil
+}
+
+// processorTime is what the threads of a process have run, in milliseconds.
+func processorTime(pid int) (float64, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(threads) == 0 {
+		return 0, fmt.Errorf("no threads of process %d: %w", pid, err)
+	}
+	var total float64
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has just ended
+		}
+		if err != nil {
+			return 0, err
+		}
+		var ns float64
+		if _, err := fmt.Sscan(string(text), &ns); err != nil {
+			return 0, err
+		}
+		total += ns / 1e6
+	}
+	return total, nil
 }

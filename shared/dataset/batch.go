@@ -5,8 +5,17 @@ import (
 	"io"
 )
 
-// batchSize is how many bytes of whole rows a batch holds, if no row is larger.
-const batchSize = 1 << 20
+// batchSize is how many bytes of whole rows a batch holds, if no row is larger,
+// and batchRows how many rows: what is known of a short row is larger than
+// itself.
+const (
+	batchSize = 1 << 20
+	batchRows = 4096
+	// Batches begin smaller, and get as small as leastBatch where rows are
+	// short.
+	firstBatch = 256 << 10
+	leastBatch = 64 << 10
+)
 
 // Batches cuts an upload of JSON lines into batches of whole rows, numbered and
 // placed, that can be read apart from each other, by several goroutines. It
@@ -40,7 +49,7 @@ type batchRow struct {
 func NewBatches(f Format, r io.Reader, at Position, opt Options) (*Batches, bool) {
 	reader, err := New(f, r, at, opt)
 	if l, ok := reader.(*lines); ok && err == nil {
-		return &Batches{lines: l, limit: l.limit, size: batchSize, r: r, at: l.at}, true
+		return &Batches{lines: l, limit: l.limit, size: firstBatch, r: r, at: l.at}, true
 	}
 	return nil, false
 }
@@ -89,11 +98,10 @@ func (b *Batches) fill(into *Batch) error {
 		end := seen + bytes.LastIndexByte(data[seen:], '\n') + 1
 		switch {
 		case b.err == io.EOF && len(data) > 0:
-			b.cut(into, len(data))
+			b.rest = append(b.rest, data[b.cut(into, len(data)):]...)
 			return nil
 		case end > seen:
-			b.rest = append(b.rest, data[end:]...)
-			b.cut(into, end)
+			b.rest = append(b.rest, data[b.cut(into, end):]...)
 			return nil
 		case b.err != nil:
 			return b.err
@@ -125,9 +133,14 @@ func (b *Batches) more(into *Batch) error {
 	return nil
 }
 
-// cut finds the lines of the first size bytes of the batch.
-func (b *Batches) cut(into *Batch, size int) {
-	for from := 0; from < size; {
+// cut finds the lines of the first size bytes of the batch, and returns where
+// the last one that fits ends.
+func (b *Batches) cut(into *Batch, size int) (from int) {
+	for from < size {
+		if len(into.rows) == batchRows {
+			b.size = min(b.size, max(from, leastBatch))
+			return from
+		}
 		end, whole := size, size
 		if i := bytes.IndexByte(into.data[from:size], '\n'); i >= 0 {
 			end, whole = from+i, from+i+1
@@ -140,6 +153,10 @@ func (b *Batches) cut(into *Batch, size int) {
 		b.add(into, l)
 		from = whole
 	}
+	if len(into.rows) < batchRows/4 {
+		b.size = min(2*b.size, batchSize)
+	}
+	return from
 }
 
 // add takes a line into the batch, unless it is blank.

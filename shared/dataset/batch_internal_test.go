@@ -108,6 +108,21 @@ func TestAMegabyteRowStandsInABatchOfItsOwn(t *testing.T) {
 	same(t, Prompt, "{}\n"+row+"{}\n"+row+row, Position{}, Options{})
 }
 
+func TestShortRowsStandInSmallBatches(t *testing.T) {
+	text := strings.Repeat("{\"prompt\":\"a\"}\n\n", 30_000)
+	same(t, Prompt, text, Position{}, Options{})
+	batches, _ := NewBatches(Prompt, strings.NewReader(text), Position{}, Options{})
+	rows := 0
+	for b := new(Batch); batches.Next(b) == nil; rows += b.Len() {
+		if b.Len() > batchRows || rows > batchRows && b.Size() > 2*firstBatch {
+			t.Fatalf("%d rows in %d bytes", b.Len(), b.Size())
+		}
+	}
+	if rows != 30_000 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
 func FuzzBatches(f *testing.F) {
 	for _, text := range uploads {
 		f.Add(text)
