@@ -34,7 +34,7 @@ type Clients struct {
 // of it. What the functions hold is nearly all buffers without pointers, which
 // cost a collection nothing; so collections are cheap, and the usual 100 would
 // double the memory for no gain. docs/performance.md has the figures.
-const gcPercent = 10
+const gcPercent = 20
 
 // Frugal keeps a function's process small. GOGC in the environment goes before
 // it.
