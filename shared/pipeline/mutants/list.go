@@ -135,12 +135,6 @@ var list = []mutant{
 		New:  "t.settings.OnDemandConcurrency - all*0 - t.mine",
 	},
 	{
-		Name: "the seats on demand are written without condition",
-		File: "pipeline/seats.go",
-		Old:  "cond := batch.Condition{IfMatch: t.etag}",
-		New:  "cond := batch.Condition{}",
-	},
-	{
 		Name: "the seats of the dead never come free",
 		File: "pipeline/seats.go",
 		Old:  "return !now.Before(s.Until)",
