@@ -13,8 +13,10 @@ const (
 	// askTries is how often a record is asked about in one slice before its
 	// failure is believed.
 	askTries = 3
-	// throttled is the shortest rest of a model that throttles.
+	// throttled is the shortest rest of a model that throttles and answers
+	// nobody, briefly that of one that answers between.
 	throttled = 20 * time.Second
+	briefly   = 2 * time.Second
 	// full is the shortest delay of who finds all seats taken.
 	full = 10 * time.Second
 	// pausedAgain is after how long a pause is looked at again.

@@ -139,9 +139,14 @@ func (t *table) leave(ctx context.Context, moved, refused bool) error {
 			if m.Since.IsZero() {
 				m.Since = now
 			}
-			// The longer it has taken nothing the longer the rest: days of
-			// trying every few seconds would help nobody.
-			if until := now.Add(min(max(throttled, now.Sub(m.Since)/8), maxDelay)); until.After(m.Until) {
+			// Who gives answers between is asked again soon, with fewer seats.
+			// Else, the longer it has taken nothing the longer the rest: days
+			// of trying every few seconds would help nobody.
+			rest := min(max(throttled, now.Sub(m.Since)/8), maxDelay)
+			if moved {
+				rest = briefly
+			}
+			if until := now.Add(rest); until.After(m.Until) {
 				m.Until = until
 			}
 			m.Limit = max(1, t.mine/2)
