@@ -69,8 +69,8 @@ func TestDuckDBsAnswersToTheExampleQueriesAreThoseOfTheNotices(t *testing.T) {
 	}
 	u := begin(t, setup{flags: []string{"--fail-records", "0.2", "--truncate", "0.2", "--set", quotas}})
 	u.settings("", "model: us.amazon.nova-lite-v1:0\noutput: {parquet: true, echo: true}\nretries: 1\n")
-	u.settings("p/", "name: questions\nprompt_template: '{question} Say so, {note}: {price} {asked} {pair}'\n")
-	u.settings("j/", "retries: 0\n") // so that some rows stay without an answer
+	// No retries, so that some rows stay without an answer.
+	u.settings("p/", "name: questions\nretries: 0\nprompt_template: '{question} Say so, {note}: {price} {asked} {pair}'\n")
 	u.settings("e/", "model: amazon.titan-embed-text-v2:0\n")
 	u.drop("p/questions.parquet", questions)
 	u.drop("j/a.jsonl", prompts(130))
