@@ -7,12 +7,20 @@ import "testing"
 // machine the time goes with the parts, not with the processor.
 func TestAHugeUploadTakesManySlicesOfEachFunction(t *testing.T) {
 	t.Parallel()
-	const rows, seconds, least = 12_000, 4, 5
+	const rows, seconds, least = 16_800, 4, 5
 	u := begin(t, hasty(seconds, "--slow-s3", "150ms", "--job-time", "1s",
 		// Order is restored with little memory and space: in several passes.
-		"--set", "memory_bytes=1000", "--set", "spill_bytes=4000"))
+		"--set", "memory_bytes=1000", "--set", "spill_bytes=7000"))
 	u.settings("", nova)
 	u.drop("huge.jsonl", prompts(rows))
+	// A machine that is busy may let a slice run over its end: then the message
+	// comes again when its visibility ends.
+	u.within(4**patience, "the notice", func() string {
+		if len(u.said()) == 0 {
+			return u.brief("")
+		}
+		return ""
+	})
 	u.completed("huge.jsonl", rows)
 	if jobs := len(u.jobs()); jobs != rows/240 {
 		t.Errorf("%d jobs, want %d", jobs, rows/240)
