@@ -34,6 +34,13 @@ var list = []mutant{
 		New: "		return r.unrunnable(ctx, s.ID, n, attempt, err.Error())",
 	},
 	{
+		Name: "seats on demand are written without condition",
+		File: "pipeline/seats.go",
+		Old:  "t.shared.Put(ctx, seatsKey, body, cond)",
+		New:  "t.shared.Put(ctx, seatsKey, body, func(batch.Condition) batch.Condition { return batch.Condition{} }(cond))",
+		Test: "TestInvocationsAtOnceShareOneLimitOfRequestsOnDemand", Package: "pipeline/sim",
+	},
+	{
 		Name: "a stored answer is asked for again",
 		File: "pipeline/ask.go",
 		Old:  "skip := a.have[id] || a.halted != nil",
