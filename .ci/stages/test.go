@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -112,6 +113,15 @@ func read(r io.Reader) counts {
 			case "fail", "build-fail":
 				if e.Test != "" {
 					c.failed++
+				} else {
+					// A process that dies ends no test: what it said stands
+					// under the tests that were running.
+					for _, k := range slices.Sorted(maps.Keys(output)) {
+						if strings.HasPrefix(k, e.Package+" ") && k != at {
+							show(output[k])
+							delete(output, k)
+						}
+					}
 				}
 				show(output[at])
 				delete(output, at)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ func summary(t *testing.T, w *handlertest.World, n pipeline.Notice) (s pipeline.
 // other half goes on demand, none is asked twice.
 func TestWhatHasNoAnswerAtTheDeadlineGoesOnDemand(t *testing.T) {
 	for _, lost := range []bool{false, true} {
+		var mu sync.Mutex // questions are asked side by side
 		asked := map[string]int{}
 		w := handlertest.New(t, func(w *handlertest.World) {
 			small(w)
@@ -61,7 +63,9 @@ func TestWhatHasNoAnswerAtTheDeadlineGoesOnDemand(t *testing.T) {
 				}}
 			}
 			w.Answer = func(_ string, _ batch.Invocation, in []byte) []byte {
+				mu.Lock()
 				asked[string(in)]++
+				mu.Unlock()
 				return []byte(`{"output":{"message":{"role":"assistant","content":[{"text":"x"}]}},"stopReason":"end_turn","usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5}}`)
 			}
 		})
