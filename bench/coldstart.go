@@ -34,10 +34,13 @@ func coldstart(ctx context.Context, s *session, p plan, say func(string, ...any)
 			<-r.Context().Done()
 		}))
 	}()
-	env := append(os.Environ(),
-		"AWS_LAMBDA_RUNTIME_API="+l.Addr().String(), "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=secret",
+	// What Lambda sets, and nothing of this machine's: an AWS_CA_BUNDLE alone
+	// would have the SDK's loader parse a file of certificates.
+	env := []string{
+		"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=en_US.UTF-8", "TZ=:UTC", "HOME=" + os.TempDir(),
+		"AWS_LAMBDA_RUNTIME_API=" + l.Addr().String(), "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_LAMBDA_FUNCTION_NAME=f", "AWS_LAMBDA_FUNCTION_VERSION=1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=2048", "AWS_EC2_METADATA_DISABLED=true",
-		config.EnvSettings+"={}", config.EnvLogLevel+"=info")
+	}
 	for _, name := range slices.Concat(config.SubmitEnv, config.CollectEnv) {
 		value := map[string]string{
 			config.EnvDeployment: deployment, config.EnvSettings: "{}", config.EnvLogLevel: "info",
