@@ -17,7 +17,7 @@ import (
 
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/s3"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
-	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch/functions"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/handler"
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
@@ -48,7 +48,6 @@ type world struct {
 }
 
 func newWorld(endpoint string) *world {
-	bedrockbatch.Frugal() // as the functions do
 	cfg := awsConfig(endpoint)
 	return &world{
 		start: time.Now(), input: s3.New(cfg, inBucket, s3.Settings{}), output: s3.New(cfg, outBucket, s3.Settings{}),
@@ -64,11 +63,11 @@ func (w *world) options() pipeline.Options {
 }
 
 func (w *world) submit() func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
-	return handler.NewSubmit(pipeline.NewSubmit(w.options(), w.bedrock, noModel{}), inBucket, w.uploads, logger(), time.Now).Handle
+	return functions.Frugal(handler.NewSubmit(pipeline.NewSubmit(w.options(), w.bedrock, noModel{}), inBucket, w.uploads, logger(), time.Now).Handle)
 }
 
 func (w *world) collect() func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
-	return handler.NewCollect(pipeline.NewCollect(w.options(), w.bedrock, w.topic), w.jobs, logger(), time.Now).Handle
+	return functions.Frugal(handler.NewCollect(pipeline.NewCollect(w.options(), w.bedrock, w.topic), w.jobs, logger(), time.Now).Handle)
 }
 
 func logger() *slog.Logger {

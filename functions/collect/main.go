@@ -3,29 +3,28 @@
 package main
 
 import (
-	"context"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/sns"
+	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch/functions"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/handler"
 )
 
 func main() {
-	bedrockbatch.Frugal()
 	log := handler.NewLog(os.Getenv(config.EnvLogLevel))
 	env, err := config.Read(config.CollectEnv)
 	if err != nil {
 		log.Error("read settings", "error", err)
 		os.Exit(1)
 	}
-	clients, err := bedrockbatch.Open(context.Background(), env, handler.Observer{Log: log, Metrics: handler.NewMetrics(env, os.Stdout, time.Now)})
+	clients, err := functions.Open(env, handler.Observer{Log: log, Metrics: handler.NewMetrics(env, os.Stdout, time.Now)})
 	if err != nil {
 		log.Error("open clients", "error", err)
 		os.Exit(1)
 	}
-	lambda.Start(handler.NewCollect(clients.Collect(), clients.Jobs, log, time.Now).Handle)
+	lambda.Start(functions.Frugal(handler.NewCollect(clients.Collect(sns.New(clients.AWS, env.TopicARN)), clients.Jobs, log, time.Now).Handle))
 }

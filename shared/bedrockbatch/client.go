@@ -73,6 +73,11 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
+// wall is the machine's clock.
+type wall struct{}
+
+func (wall) Now() time.Time { return time.Now() }
+
 // Sleep implements Clock.
 func (wall) Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

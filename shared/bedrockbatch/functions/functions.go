@@ -1,4 +1,6 @@
-package bedrockbatch
+// Package functions is what the main functions of submit and collect share:
+// the clients of a deployment, opened.
+package functions
 
 import (
 	"context"
@@ -6,16 +8,16 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrock"
-	"github.com/bedrock-batch/bedrock-batch/shared/aws/bedrockruntime"
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/s3"
-	"github.com/bedrock-batch/bedrock-batch/shared/aws/sns"
+	"github.com/bedrock-batch/bedrock-batch/shared/aws/sandbox"
 	"github.com/bedrock-batch/bedrock-batch/shared/aws/sqs"
+	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
 	"github.com/bedrock-batch/bedrock-batch/shared/workload"
@@ -36,11 +38,19 @@ type Clients struct {
 // double the memory for no gain. docs/performance.md has the figures.
 const gcPercent = 20
 
-// Frugal keeps a function's process small. GOGC in the environment goes before
-// it.
-func Frugal() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+// Frugal keeps a function's process small from its first invocation on. Before
+// that there is nothing to collect but what the start of the program left, and
+// collecting it would be a tenth of a cold start. GOGC in the environment goes
+// before it.
+func Frugal[In, Out any](handle func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
+	var first sync.Once
+	return func(ctx context.Context, in In) (Out, error) {
+		first.Do(func() {
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(gcPercent)
+			}
+		})
+		return handle(ctx, in)
 	}
 }
 
@@ -49,10 +59,9 @@ type wall struct{}
 
 func (wall) Now() time.Time { return time.Now() }
 
-// Open opens the clients of a deployment from its environment. Credentials,
-// region and endpoints come from the SDK's own settings.
-func Open(ctx context.Context, env config.Environment, observer pipeline.Observer) (*Clients, error) {
-	cfg, err := awsconfig.LoadDefaultConfig(ctx)
+// Open opens the clients of a deployment from its environment.
+func Open(env config.Environment, observer pipeline.Observer) (*Clients, error) {
+	cfg, err := sandbox.Load()
 	if err != nil {
 		return nil, fmt.Errorf("load AWS configuration: %w", err)
 	}
@@ -72,14 +81,15 @@ func Open(ctx context.Context, env config.Environment, observer pipeline.Observe
 	return c, nil
 }
 
-// Submit is the submitting half over these clients.
-func (c *Clients) Submit() *pipeline.Submit {
+// Submit is the submitting half over these clients. What only one function
+// needs it opens itself, so that the other is without that part of the SDK.
+func (c *Clients) Submit(model batch.Model) *pipeline.Submit {
 	o := c.options
 	o.Models = bedrock.NewModels(c.AWS)
-	return pipeline.NewSubmit(o, bedrock.New(c.AWS), bedrockruntime.New(c.AWS))
+	return pipeline.NewSubmit(o, bedrock.New(c.AWS), model)
 }
 
 // Collect is the collecting half over these clients.
-func (c *Clients) Collect() *pipeline.Collect {
-	return pipeline.NewCollect(c.options, bedrock.New(c.AWS), sns.New(c.AWS, c.env.TopicARN))
+func (c *Clients) Collect(notices pipeline.Topic) *pipeline.Collect {
+	return pipeline.NewCollect(c.options, bedrock.New(c.AWS), notices)
 }
