@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
@@ -62,10 +61,30 @@ var geographies = map[string]bool{
 	"apac": true, "au": true, "ca": true, "eu": true, "global": true, "in": true, "jp": true, "us": true, "us-gov": true,
 }
 
-var (
-	bareID  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:-]*$`)
-	account = regexp.MustCompile(`^[0-9]{12}$`)
-)
+// bareID tells a name of letters and digits, from the second character on with
+// . _ : - between them. Checks that every program has in it are written out:
+// compiling expressions is a part of each cold start.
+func bareID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && !digit(c) && (i == 0 || c != '.' && c != '_' && c != ':' && c != '-') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func account(s string) bool {
+	for i := range len(s) {
+		if !digit(s[i]) {
+			return false
+		}
+	}
+	return len(s) == 12
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
 
 // Parse reads a model id, an inference profile id, or the ARN of a base model,
 // profile or custom model. Forms that batch jobs do not take, and text that is
@@ -84,7 +103,7 @@ func Parse(s string) (ID, error) {
 	if strings.ContainsRune(id.Raw, '/') {
 		return ID{}, invalid(id.Raw, "an id has no slash; give the whole ARN or the id alone")
 	}
-	if !bareID.MatchString(id.Raw) {
+	if !bareID(id.Raw) {
 		return ID{}, invalid(id.Raw, "an id holds only letters, digits and . _ : -")
 	}
 	if !strings.ContainsRune(id.Raw, '.') {
@@ -112,25 +131,25 @@ func (id ID) parseARN() (ID, error) {
 	if id.Region == "" {
 		return ID{}, invalid(id.Raw, "it names no region")
 	}
-	if id.Account != "" && !account.MatchString(id.Account) {
+	if id.Account != "" && !account(id.Account) {
 		return ID{}, invalid(id.Raw, "its account is not 12 digits")
 	}
 	switch Resource(kind) {
 	case FoundationModel, InferenceProfile:
 		id.Resource = Resource(kind)
-		if !bareID.MatchString(name) || !strings.ContainsRune(name, '.') {
+		if !bareID(name) || !strings.ContainsRune(name, '.') {
 			return ID{}, invalid(id.Raw, kind+"/ is followed by provider.model")
 		}
 		id.setBase(name)
 	case ApplicationProfile:
 		id.Resource = ApplicationProfile
-		if !bareID.MatchString(name) {
+		if !bareID(name) {
 			return ID{}, invalid(id.Raw, "an application inference profile's id holds only letters, digits and . _ : -")
 		}
 	case CustomModel:
 		id.Resource = CustomModel
 		base, _, _ := strings.Cut(name, "/")
-		if !bareID.MatchString(base) || !strings.ContainsRune(base, '.') {
+		if !bareID(base) || !strings.ContainsRune(base, '.') {
 			return ID{}, invalid(id.Raw, "custom-model/ is followed by provider.model/ID")
 		}
 		id.setBase(base)

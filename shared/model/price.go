@@ -101,7 +101,7 @@ func PriceOf(id string) (Price, bool) {
 
 // anotherVersion is what follows when a prefix of a Claude id has stopped short
 // of the version's second number.
-var anotherVersion = regexp.MustCompile(`^-[0-9]{1,2}(-|:|$)`)
+var anotherVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-[0-9]{1,2}(-|:|$)`) })
 
 func longestPrice(id string) (Price, bool) {
 	table := prices()
@@ -114,7 +114,7 @@ func longestPrice(id string) (Price, bool) {
 		if rest != "" && rest[0] != '-' && rest[0] != ':' {
 			continue // glm-5 is not glm-5.1
 		}
-		if strings.Contains(p.Prefix, "anthropic.") && anotherVersion.MatchString(rest) {
+		if strings.Contains(p.Prefix, "anthropic.") && anotherVersion().MatchString(rest) {
 			continue
 		}
 		return p, true

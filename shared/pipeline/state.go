@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/answer"
@@ -347,12 +348,14 @@ func JobName(deployment, submission string, part, attempt int) string {
 	return fmt.Sprintf("%s%s-%d-%d", deployment, submission, part, attempt)
 }
 
-var jobName = regexp.MustCompile(`^([0-9a-f]{8})([0-9a-f]{26})-(0|[1-9][0-9]{0,8})-([1-9][0-9]{0,3})$`)
+var jobName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9a-f]{8})([0-9a-f]{26})-(0|[1-9][0-9]{0,8})-([1-9][0-9]{0,3})$`)
+})
 
 // ParseJobName takes a job name apart; ok is false for a name that JobName
 // does not make.
 func ParseJobName(name string) (deployment, submission string, part, attempt int, ok bool) {
-	m := jobName.FindStringSubmatch(name)
+	m := jobName().FindStringSubmatch(name)
 	if m == nil {
 		return "", "", 0, 0, false
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -51,7 +52,9 @@ type Request struct {
 // members of the message, in the order in which they are documented.
 var members = []string{"bedrock-batch", "do", "id", "prompts", "s3Uri", "version", "workload", "attributes"}
 
-var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,127}$`)
+// name is compiled when the first message comes: so many repetitions would be
+// a tenth of a cold start.
+var name = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,127}$`) })
 
 // ID is the application's id in a message, empty if it has none that can be
 // used. It is read by itself, so that a message that is refused is still known
@@ -61,7 +64,7 @@ func ID(body []byte) string {
 		ID jsontext.Value `json:"id"`
 	}
 	var id string
-	if json.Unmarshal(body, &m, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil || json.Unmarshal(m.ID, &id) != nil || !name.MatchString(id) {
+	if json.Unmarshal(body, &m, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil || json.Unmarshal(m.ID, &id) != nil || !name().MatchString(id) {
 		return ""
 	}
 	return id
@@ -101,7 +104,7 @@ func Parse(body []byte) (Request, error) {
 	if value := all["attributes"]; value != nil {
 		r.Attributes = attributes(value, say)
 	}
-	if r.ID = text("id"); all["id"] != nil && !name.MatchString(r.ID) {
+	if r.ID = text("id"); all["id"] != nil && !name().MatchString(r.ID) {
 		say("id has 1 to 128 letters, digits and . _ : @ = + - and begins with a letter or digit")
 		r.ID = ""
 	}

@@ -32,7 +32,7 @@ func JSONSchema() ([]byte, error) {
 		"properties": node{
 			"bedrock-batch": node{"const": Version, "description": "version of the message"},
 			"do":            node{"const": Do},
-			"id": node{"type": "string", "pattern": name.String(),
+			"id": node{"type": "string", "pattern": name().String(),
 				"description": "the application's name for the request: however often it is sent, it is one submission"},
 			"prompts":  node{"type": "array", "minItems": 1, "description": "rows as they stand in a file of JSON lines"},
 			"s3Uri":    node{"type": "string", "pattern": "^s3://[^/]+/.+$", "description": "an object of the input bucket whose rows are asked for"},
