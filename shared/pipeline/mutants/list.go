@@ -142,6 +142,13 @@ var list = []mutant{
 		New:  "t.settings.OnDemandConcurrency - all*0 - t.mine",
 	},
 	{
+		Name: "a seat that was taken meanwhile is written over",
+		File: "pipeline/seats.go",
+		Old:  "cond := batch.Condition{IfMatch: t.etag}",
+		New:  "cond := batch.Condition{}",
+		Test: "TestASeatTakenBetweenAnothersReadAndWriteIsNotWrittenOver", Package: "pipeline/sim",
+	},
+	{
 		Name: "the seats of the dead never come free",
 		File: "pipeline/seats.go",
 		Old:  "return !now.Before(s.Until)",

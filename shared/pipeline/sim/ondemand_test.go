@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -162,6 +163,67 @@ func TestTheSeatsOfADeadInvocationComeFreeWhenItIsDeadForCertain(t *testing.T) {
 	if n := len(p.bedrock.Asked()); n != 3 {
 		t.Errorf("%d requests after the seat had come free, want 3", n)
 	}
+}
+
+// Two invocations read the document of the seats before either writes it. Who
+// writes second has read what holds no more, and must not write over who came
+// first.
+func TestASeatTakenBetweenAnothersReadAndWriteIsNotWrittenOver(t *testing.T) {
+	p := newPlace(t)
+	s, in := p.submit(&hook{})
+	if err := s.Uploaded(t.Context(), in, p.few("before.jsonl", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if holders := p.holders(); len(holders) > 0 {
+		t.Fatalf("%v hold seats, though nobody asks", holders)
+	}
+	dead := errors.New("dead")
+	slow, quick := p.few("slow.jsonl", 2), p.few("quick.jsonl", 2)
+	between := &hook{call: "Bucket.Put", key: "control/on-demand", n: 1, do: func() {
+		// It dies over its first request, so that it keeps the only seat.
+		var h *hook
+		h = &hook{call: "Model.Answer", n: 1, after: true, do: func() { h.dead = dead }}
+		s, in := p.submit(h)
+		if err := s.Uploaded(t.Context(), in, quick); !errors.Is(err, dead) {
+			t.Errorf("upload: %v, want the death of its invocation", err)
+		}
+	}}
+	s, in = p.submit(between)
+	if err := s.Uploaded(t.Context(), in, slow); err != nil {
+		t.Fatal(err)
+	}
+	if between.seen == 0 {
+		t.Fatal("no seat was asked for")
+	}
+	if n := len(p.bedrock.Asked()); n != 2 {
+		t.Errorf("%d requests, want the first upload's and the one of who has the seat", n)
+	}
+	if got, want := p.holders(), map[string]int{"a3154b92" + pipeline.SubmissionID(quick): 1}; !maps.Equal(got, want) {
+		t.Errorf("%v hold seats, want %v", got, want)
+	}
+}
+
+// holders are who holds seats on demand by the document, and how many.
+func (p *place) holders() map[string]int {
+	p.t.Helper()
+	body, _, err := p.output.Get(p.t.Context(), "control/on-demand")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var seats struct {
+		Holders []struct {
+			Work  string
+			Seats int
+		}
+	}
+	if err := json.Unmarshal(body, &seats); err != nil {
+		p.t.Fatal(err)
+	}
+	held := map[string]int{}
+	for _, h := range seats.Holders {
+		held[h.Work] += h.Seats
+	}
+	return held
 }
 
 // choosy throttles one model.
