@@ -42,7 +42,7 @@ type Builder struct {
 	first     *bounds
 	last      bounds // of its last row that has been written
 	written   tally
-	streams   [3]io.Writer
+	streams   [streams]io.Writer
 	full      bool
 	rest      tally // of the rows admitted since it is full
 	restStart int   // their beginning in the queue
@@ -56,15 +56,24 @@ type tally struct {
 	records int
 	bytes   int64 // of records
 	aside   int
+	known   int
 }
 
 func (t *tally) add(r *row, sign int) {
-	if r.record > 0 {
+	switch {
+	case r.record > 0:
 		t.records += sign
 		t.bytes += int64(sign) * int64(r.record)
-		return
+	case r.known > 0:
+		t.known += sign
+	default:
+		t.aside += sign
 	}
-	t.aside += sign
+}
+
+// enough: so many rows that are no records were taken that the part ends.
+func (b *Builder) enough(t *tally) bool {
+	return t.aside >= b.opt.MaxAside || t.known >= b.opt.MaxKnown
 }
 
 // bounds is where rows lie.
@@ -83,6 +92,9 @@ func NewBuilder(q Quota, sink Sink, opt Options) (*Builder, error) {
 	}
 	if opt.MaxAside <= 0 {
 		opt.MaxAside = MaxAside
+	}
+	if opt.MaxKnown <= 0 {
+		opt.MaxKnown = MaxKnown
 	}
 	if opt.Memory <= 0 {
 		opt.Memory = defaultMemory
@@ -110,8 +122,14 @@ func (b *Builder) Lend(item Item) error {
 	if b.err != nil {
 		return b.err
 	}
-	if (len(item.Record) > 0) == (len(item.Aside) > 0) {
-		return b.fail(fmt.Errorf("add row %d to a part: exactly one of record and set-aside line must be given", item.Index.Row))
+	given := 0
+	for _, line := range [...][]byte{item.Record, item.Known, item.Aside} {
+		if len(line) > 0 {
+			given++
+		}
+	}
+	if given != 1 {
+		return b.fail(fmt.Errorf("add row %d to a part: exactly one of record, known result and set-aside line must be given", item.Index.Row))
 	}
 	b.queue.push(&item)
 	return b.fail(b.settle())
@@ -200,7 +218,7 @@ func (b *Builder) admit(r *row) error {
 	}
 	b.take(r)
 	b.counts.add(r, 1)
-	if b.counts.aside >= b.opt.MaxAside {
+	if b.enough(&b.counts) {
 		return b.close(b.admitted)
 	}
 	return b.release()
@@ -212,7 +230,7 @@ func (b *Builder) release() error {
 		waiting := b.counts.records - b.written.records
 		front := b.queue.at(0)
 		certain := b.written.records < b.quota.MinRecords || waiting >= b.quota.MinRecords || b.held > b.opt.Held
-		// A set-aside row is certain when no record that may move stands
+		// Any other row is certain when no record that may move stands
 		// before it, and those at the front have none before them.
 		if front.record > 0 && !certain {
 			return nil
@@ -231,11 +249,15 @@ func (b *Builder) write() error {
 	if err != nil {
 		return err
 	}
-	if r.record > 0 {
-		if err := b.put(Records, body); err != nil {
+	lines, index := Records, Index
+	if r.known > 0 {
+		lines, index = Known, KnownIndex
+	}
+	if r.record+r.known > 0 {
+		if err := b.put(lines, body); err != nil {
 			return err
 		}
-		if err := b.put(Index, tail); err != nil {
+		if err := b.put(index, tail); err != nil {
 			return err
 		}
 	} else if err := b.put(Aside, body); err != nil {
@@ -275,7 +297,7 @@ func (b *Builder) admitRest(r *row) error {
 	}
 	b.take(r)
 	b.rest.add(r, 1)
-	if b.rest.aside >= b.opt.MaxAside {
+	if b.enough(&b.rest) {
 		return b.cut(true) // a part will end here whatever follows
 	}
 	return b.bound()
@@ -343,6 +365,7 @@ func (b *Builder) close(rows int) error {
 		Records:  b.written.records,
 		Bytes:    b.written.bytes,
 		Aside:    b.written.aside,
+		Known:    b.written.known,
 		FirstRow: b.first.row,
 		LastRow:  b.last.row,
 		Source:   Source{Start: b.first.at.Off, End: b.last.next.Off},

@@ -122,8 +122,8 @@ func lend(t testing.TB, q part.Quota, opt part.Options, items []part.Item, group
 	for some := range slices.Chunk(items, group) {
 		var lent [][]byte
 		for _, item := range some {
-			item.Record, item.Aside = bytes.Clone(item.Record), bytes.Clone(item.Aside)
-			lent = append(lent, item.Record, item.Aside)
+			item.Record, item.Known, item.Aside = bytes.Clone(item.Record), bytes.Clone(item.Known), bytes.Clone(item.Aside)
+			lent = append(lent, item.Record, item.Known, item.Aside)
 			if err := b.Lend(item); err != nil {
 				t.Fatal(err)
 			}
@@ -349,7 +349,7 @@ func same(whole, rest *kept, from int) error {
 		if fmt.Sprint(p) != fmt.Sprint(want) {
 			return fmt.Errorf("part %+v, before %+v", p, want)
 		}
-		for s := part.Records; s <= part.Aside; s++ {
+		for s := part.Records; s <= part.KnownIndex; s++ {
 			if !bytes.Equal(rest.bytes(i, s), whole.bytes(from+i, s)) {
 				return fmt.Errorf("%s of part %d differ", s, p.N)
 			}

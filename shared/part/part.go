@@ -24,6 +24,10 @@ import (
 // that an upload of bad rows has boundaries to stop and go on at.
 const MaxAside = 50_000
 
+// MaxKnown is the same for rows whose answer is known. They cost a part's
+// gathering little, and a part that is closed early may be too small for a job.
+const MaxKnown = 250_000
+
 // Quota bounds a part.
 type Quota struct {
 	// MinRecords is the fewest records that a job takes.
@@ -34,15 +38,18 @@ type Quota struct {
 	MaxBytes   int64
 }
 
-// Item is one row on its way into a part. Exactly one of Record and Aside is
-// set. The Builder keeps none of the slices after Add or Own has returned,
+// Item is one row on its way into a part. Exactly one of Record, Known and Aside
+// is set. The Builder keeps none of the slices after Add or Own has returned,
 // except the positions' Context.
 type Item struct {
 	// Record is the whole line {"recordId":...,"modelInput":...}\n.
 	Record []byte
+	// Known is the whole line of the results of a row whose answer is known
+	// already: no job is asked about it, and it counts towards no quota.
+	Known []byte
 	// Aside is the whole line for set-aside.jsonl, its line end included.
 	Aside []byte
-	// Index is the record's line of the index; of a set-aside row only Row
+	// Index is the row's line of the index; of a set-aside row only Row
 	// counts.
 	Index Entry
 	// At is where this row starts, Next where the row after it starts.
@@ -54,9 +61,13 @@ type Stream int
 
 // The streams of a part.
 const (
-	Records Stream = iota // the records, as a job reads them
-	Index                 // one line per record, see Entry
-	Aside                 // the set-aside rows
+	Records    Stream = iota // the records, as a job reads them
+	Index                    // one line per record, see Entry
+	Aside                    // the set-aside rows
+	Known                    // the results of rows that are known already
+	KnownIndex               // one line per such row, as in Index
+
+	streams int = iota
 )
 
 // String names the stream.
@@ -68,6 +79,10 @@ func (s Stream) String() string {
 		return "index"
 	case Aside:
 		return "aside"
+	case Known:
+		return "known"
+	case KnownIndex:
+		return "known index"
 	}
 	return "unknown"
 }
@@ -99,6 +114,8 @@ type Part struct {
 	Bytes int64 `json:"bytes"`
 	// Aside is the number of set-aside rows.
 	Aside int `json:"aside"`
+	// Known is the number of rows whose answer was known already.
+	Known int `json:"known,omitempty"`
 	// FirstRow and LastRow are the numbers of the first and last row, record
 	// or not.
 	FirstRow int64 `json:"firstRow"`
@@ -119,8 +136,8 @@ type Options struct {
 	// TempDir is where rows are held back that do not fit in memory; empty
 	// is the system's folder for temporary files.
 	TempDir string
-	// MaxAside overrides the constant of this name.
-	MaxAside int
+	// MaxAside and MaxKnown override the constants of these names.
+	MaxAside, MaxKnown int
 	// Memory is how many bytes are held back in memory before a temporary
 	// file is used; 0 means 8 MiB.
 	Memory int

@@ -9,10 +9,11 @@ import (
 )
 
 // row is a row in the queue. Its bytes, the record with its line of the index
-// behind it or the set-aside line, lie in the store; those of a row that has
+// behind it (the known result likewise) or the set-aside line, lie in the store; those of a row that has
 // just come still lie with the caller, and its line of the index in tails.
 type row struct {
-	record   int // size of the record, 0 for a set-aside row
+	record   int // size of the record, 0 for other rows
+	known    int // size of the known result, 0 for other rows
 	row      int64
 	at, next dataset.Position
 	span     span
@@ -48,9 +49,13 @@ func (q *queue) push(item *Item) {
 		q.ring, q.head = grown, 0
 	}
 	r := row{record: len(item.Record), row: item.Index.Row, at: item.At, next: item.Next, lent: item.Record, tail: len(q.tails)}
-	if r.record > 0 {
+	switch {
+	case r.record > 0:
 		q.tails = AppendEntry(q.tails, item.Index)
-	} else {
+	case len(item.Known) > 0:
+		r.known, r.lent = len(item.Known), item.Known
+		q.tails = AppendEntry(q.tails, item.Index)
+	default:
 		r.lent = item.Aside
 	}
 	r.bytes = int64(len(r.lent) + len(q.tails) - r.tail)
@@ -83,10 +88,10 @@ func (q *queue) payload(r *row) (body, tail []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("take row %d back: %w", r.row, err)
 	}
-	if r.record == 0 {
+	if r.record+r.known == 0 {
 		return bytes, nil, nil
 	}
-	return bytes[:r.record], bytes[r.record:], nil
+	return bytes[:r.record+r.known], bytes[r.record+r.known:], nil
 }
 
 func (q *queue) pop() {
