@@ -48,6 +48,9 @@ func progressOf(s *pipeline.Submission, jobs *watched) Progress {
 	}
 	for i := range s.Parts {
 		q := &s.Parts[i]
+		if q.Known != nil {
+			p.Current += q.Known.Rows
+		}
 		part := PartProgress{N: q.N, Attempt: q.Attempt, Records: q.Records, OnDemand: q.How == pipeline.OnDemand, JobARN: q.JobARN, Job: q.JobStatus, Status: q.Status}
 		if job, ok := jobs.last(q.JobARN); ok {
 			part.Job = job.Status
@@ -117,6 +120,11 @@ func (r *Run) Status(ctx context.Context) (Status, error) {
 			continue
 		}
 		st.Records.Total += int64(p.Records)
+		if p.Known != nil {
+			st.Records.Total += p.Known.Rows
+			st.Records.Processed += p.Known.Rows
+			st.Records.Success += p.Known.Rows
+		}
 		if job, ok := jobs.last(p.JobARN); ok && job.Counts != nil {
 			st.Records.Processed += job.Counts.Processed
 			st.Records.Success += job.Counts.Success

@@ -42,6 +42,7 @@ const (
 	Gather      = "gather/"      // notes of objects waiting for their folder to become quiet
 	Rounds      = "rounds/"      // listings of settled folders
 	Taken       = "taken/"       // what a folder's submissions took; never expire
+	Known       = "known/"       // answers remembered for workloads that pay for new rows only; expire
 	Control     = "control/"     // pause and the dispatchers' leases
 	Results     = "results/"     // what comes back
 	Warehouse   = "warehouse/"   // results as Parquet, by day, for queries; only where the deployment has one

@@ -24,6 +24,7 @@ const (
 	MetricRowsFailed        = "RowsFailed"
 	MetricRowsSetAside      = "RowsSetAside"
 	MetricRowsMissing       = "RowsMissing"
+	MetricRowsKnown         = "RowsKnown"
 	MetricRowsOnDemand      = "RowsAnsweredOnDemand" // of RowsAnswered
 )
 

@@ -66,6 +66,7 @@ func (m *Metrics) count(e pipeline.Event) error {
 				{config.MetricRows, count, f["total"]}, {config.MetricRowsAnswered, count, f["answered"]},
 				{config.MetricRowsFailed, count, f["failed"]}, {config.MetricRowsSetAside, count, f["setAside"]},
 				{config.MetricRowsMissing, count, f["missing"]}, {config.MetricRowsOnDemand, count, f["onDemand"]},
+				{config.MetricRowsKnown, count, f["known"]},
 				{config.MetricSubmissionSeconds, seconds, f["seconds"]},
 			}},
 			m.byStatus(line, f.text("status"), config.MetricSubmissions),

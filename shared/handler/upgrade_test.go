@@ -310,7 +310,7 @@ func TestSubmissionsOfTheFirstVersionAreCarriedOn(t *testing.T) {
 			}
 			w := still.wake(t)
 			_, key := stateIn(t, w)
-			newer := bytes.Replace(w.Output.Bytes(key), []byte(`"version":1`), []byte(`"version":2`), 1)
+			newer := bytes.Replace(w.Output.Bytes(key), []byte(`"version":1`), []byte(`"version":1000`), 1)
 			w.Output.Set(key, newer)
 			jobs, asked := len(w.Bedrock.All()), len(w.Bedrock.Asked())
 			w.Run()

@@ -345,6 +345,9 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 	if err != nil {
 		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
 	}
+	if err := r.remember(ctx, h.Submission, w, p, tally.Answered, source); err != nil {
+		return noDelay, err
+	}
 	return noDelay, r.gathered(ctx, h, n, attempt, tally, manifest, wrote.Size, lost.Size)
 }
 

@@ -142,7 +142,7 @@ func (r *submitRun) takeDispatch(ctx context.Context, quotaKey string) (*dispatc
 		if err := h.read(ctx); err != nil {
 			return nil, err
 		}
-		if h.doc.Version > StateVersion {
+		if h.doc.Version > firstVersion {
 			return nil, fmt.Errorf("dispatcher of %s: %w", quotaKey, ErrNewer)
 		}
 		held := h.doc.Owner != "" && h.doc.Owner != r.in.owner() && r.clock.Now().Before(h.doc.Until)
@@ -184,7 +184,7 @@ func (h *dispatchHold) read(ctx context.Context) error {
 
 // write stores the lease's document; false if another write was quicker.
 func (h *dispatchHold) write(ctx context.Context) (landed bool, err error) {
-	h.doc.Version, h.doc.Writer = StateVersion, h.writer()
+	h.doc.Version, h.doc.Writer = firstVersion, h.writer()
 	body, err := json.Marshal(h.doc)
 	if err != nil {
 		return false, err

@@ -62,7 +62,7 @@ func (r *collectRun) finish(ctx context.Context, h *hold) error {
 	}
 	// By whoever wrote the end: told once, or not at all after a crash just here.
 	r.note(ctx, "submission ended", h.ID, "status", n.Status, "workload", n.Workload, "model", n.ModelID,
-		"total", n.Rows.Total, "answered", n.Rows.Answered, "failed", n.Rows.Failed, "setAside", n.Rows.SetAside, "missing", n.Rows.Missing,
+		"total", n.Rows.Total, "answered", n.Rows.Answered, "failed", n.Rows.Failed, "setAside", n.Rows.SetAside, "missing", n.Rows.Missing, "known", n.Rows.Known,
 		"onDemand", answeredOnDemand(h.Submission), "inputTokens", n.Tokens.Input, "outputTokens", n.Tokens.Output, "seconds", int64(h.FinishedAt.Sub(h.CreatedAt).Seconds()))
 	return r.report(ctx, h.Submission)
 }
@@ -76,12 +76,13 @@ func (s *Submission) account() {
 		if p.Attempt != 1 {
 			continue
 		}
-		rows.Total += int64(p.Records + p.Aside)
+		rows.Total += int64(p.Records+p.Aside) + p.known()
 		rows.SetAside += int64(p.Aside)
 		if p.Final == nil {
-			rows.Missing += int64(p.Records) // never run
+			rows.Missing += int64(p.Records) + p.known() // never run
 			continue
 		}
+		rows.Known += p.known()
 		rows.Answered += p.Final.Answered
 		rows.Failed += p.Final.Failed
 		rows.Missing += p.Final.Missing
@@ -118,21 +119,32 @@ func (p *Part) resultsPiece(id string) string {
 }
 
 // merge makes a part's final pieces: where later attempts hold answers of its
-// rows they are put in their places, and what was never answered becomes lines
+// rows, or some were known already, they are put in their places, and what was never answered becomes lines
 // of errors.jsonl.
 func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
 	final := *p.Counts
 	final.Errors = 0
 	var common []answer.ErrorCount
-	if p.Counts.Failed+p.Counts.Missing > 0 {
+	if p.Counts.Failed+p.Counts.Missing+p.known() > 0 {
 		later := h.retried(p)
+		several := len(later)+int(p.known()) > 0
 		merging := answer.Merging{FirstRow: p.FirstRow, LastRow: p.LastRow}
 		var open closers
 		defer open.close()
+		if p.known() > 0 {
+			known, err := open.add(r.output.Open(ctx, answersKey(h.ID, p.N, knownAttempt, "results.jsonl"), "", 0, batch.Whole))
+			if err != nil {
+				return err
+			}
+			merging.Attempts = append(merging.Attempts, answer.Attempt{Number: knownAttempt, Results: known})
+		}
 		for _, q := range append([]*Part{&p}, later...) {
+			if q.Records == 0 {
+				continue // all of its rows are known
+			}
 			a := answer.Attempt{Number: q.Attempt}
 			var err error
-			if len(later) > 0 { // else the results stay as they are
+			if several { // else the results stay as they are
 				if a.Results, err = open.add(r.output.Open(ctx, answersKey(h.ID, q.N, q.Attempt, "results.jsonl"), "", 0, batch.Whole)); err != nil {
 					return err
 				}
@@ -144,7 +156,7 @@ func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
 		}
 		merging.Results = io.Discard
 		var results batch.Writer
-		if len(later) > 0 {
+		if several {
 			var err error
 			if results, err = r.output.Create(ctx, finalKey(h.ID, p.N, "results.jsonl")); err != nil {
 				return err
@@ -174,15 +186,17 @@ func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
 		}
 		final.Failed, final.Missing = merged.Failed, merged.Missing
 		common = merged.Errors
-		if final.Errors, err = r.errors(ctx, h, p); err != nil {
-			return err
+		if final.Failed+final.Missing > 0 {
+			if final.Errors, err = r.errors(ctx, h, p); err != nil {
+				return err
+			}
 		}
 	}
 	w, err := r.settingsOf(ctx, h.ID)
 	if err != nil {
 		return err
 	}
-	if want := wants(w, h.Submission); want.any() && (p.Records > 0 || want.dialect != nil && p.Aside > 0) {
+	if want := wants(w, h.Submission); want.any() && (int64(p.Records)+p.known() > 0 || want.dialect != nil && p.Aside > 0) {
 		if err := r.join(ctx, h, w, p, &final, want); err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -81,7 +80,8 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 		}
 		defer j.table.Abort()
 	}
-	if want.parquet && p.Records > 0 {
+	records := int64(p.Records) + p.known()
+	if want.parquet && records > 0 {
 		if j.columns, err = j.openColumns(ctx); err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 		}
 		defer j.abortForeign()
 	}
-	if p.Records > 0 {
+	if records > 0 {
 		if err := j.walk(ctx, final); err != nil {
 			return err
 		}
@@ -128,11 +128,11 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 // walk opens what stands side by side, and walks it.
 func (j *joining) walk(ctx context.Context, final *PartCounts) error {
 	id, n := j.h.ID, j.p.N
-	index, err := j.output.Open(ctx, indexKey(id, n, 1), "", 0, batch.Whole)
+	index, err := j.openIndex(ctx)
 	if err != nil {
 		return err
 	}
-	defer index.Close()
+	defer index.close()
 	source := answersKey(id, n, 1, "results.jsonl")
 	if final.Merged {
 		source = finalKey(id, n, "results.jsonl")
@@ -151,15 +151,15 @@ func (j *joining) walk(ctx context.Context, final *PartCounts) error {
 		j.failed = pull(body)
 		defer j.failed.stop()
 	}
-	return j.rows(ctx, part.NewIndexReader(bufio.NewReaderSize(index, 256<<10)), answered)
+	return j.rows(ctx, index, answered)
 }
 
 // rows walks the part's rows, its results and its failures side by side: all
 // three are in row order.
-func (j *joining) rows(ctx context.Context, index *part.IndexReader, answered *lines) error {
+func (j *joining) rows(ctx context.Context, index *indexes, answered *lines) error {
 	line, err := answered.next()
 	for {
-		entry, e := index.Next()
+		entry, e := index.next()
 		if e == io.EOF {
 			break
 		}

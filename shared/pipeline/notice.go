@@ -125,6 +125,8 @@ type Summary struct {
 	Retries    []RetrySummary `json:"retries"`
 	// Deadline is set where the workload has one.
 	Deadline *Deadline `json:"deadline,omitempty"`
+	// Recall is set where the workload pays for new rows only.
+	Recall *Recall `json:"recall,omitempty"`
 }
 
 // RetrySummary is what a retry round was about.
@@ -154,6 +156,11 @@ func (r *run) notice(s *Submission, places Places) Notice {
 			n.Answers.Truncated += c.Truncated
 			n.Answers.Refused += c.Refused
 			n.Answers.Filtered += c.Filtered
+		}
+		if k := p.Known; k != nil && p.Final != nil {
+			n.Answers.Truncated += k.Truncated
+			n.Answers.Refused += k.Refused
+			n.Answers.Filtered += k.Filtered
 		}
 		if p.JobARN == "" {
 			continue
@@ -244,7 +251,7 @@ func cut(text string, n int) string {
 
 // summarise writes summary.json, and latest.json where something was run.
 func (r *collectRun) summarise(ctx context.Context, s *Submission, n Notice) error {
-	sum := Summary{Notice: n, Parts: s.Parts, Mismatches: s.Mismatches, Retries: []RetrySummary{}, Deadline: s.Deadline}
+	sum := Summary{Notice: n, Parts: s.Parts, Mismatches: s.Mismatches, Retries: []RetrySummary{}, Deadline: s.Deadline, Recall: s.Recall}
 	if sum.Mismatches == nil {
 		sum.Mismatches = []string{}
 	}
@@ -346,6 +353,9 @@ func letter(n Notice) string {
 	fmt.Fprintf(&b, "%s: %s\n\n", n.Status, what)
 	line("Reason", "%s", n.Reason)
 	line("Rows", "%d: %d answered, %d failed, %d set aside, %d missing", n.Rows.Total, n.Rows.Answered, n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing)
+	if n.Rows.Known > 0 {
+		line("", "%d of the answered were known and not paid again", n.Rows.Known)
+	}
 	if a := n.Answers; a.Truncated+a.Refused+a.Filtered > 0 {
 		line("Answers", "%d cut at max_tokens, %d refused by the model, %d filtered", a.Truncated, a.Refused, a.Filtered)
 	}

@@ -39,6 +39,9 @@ func (r *submitRun) prepare(ctx context.Context, h *hold) error {
 	} else {
 		p.at, p.first = h.Checkpoint.Position, h.Checkpoint.Part
 	}
+	if p.memory, err = r.recall(ctx, h, w); err != nil {
+		return err
+	}
 	err = p.read(ctx)
 	if errors.Is(err, batch.ErrNotFound) {
 		return h.reject(ctx, "the file was deleted while it was being read")
@@ -97,6 +100,8 @@ type preparing struct {
 	asked int64
 	// others render named documents that are no text.
 	others map[dataset.Format]*prompt.Renderer
+	// memory is set where rows that are known are not paid again.
+	memory *memory
 }
 
 // whole reports whether the upload must be read in one go.
@@ -209,6 +214,9 @@ func (at place) tell(local dataset.Position) (dataset.Position, error) {
 
 // copy turns rows into items of the builder until the object ends.
 func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *prompt.Renderer, builder *part.Builder, from place) error {
+	if p.memory != nil {
+		return p.copyNew(ctx, rows, renderer, builder, from)
+	}
 	var record, aside []byte
 	at, err := from.tell(rows.Position())
 	if err != nil {
@@ -236,19 +244,8 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		at = item.Next
 		bad := row.Bad
 		if bad == nil {
-			if from.documents {
-				record = appendRecordID(record[:0], row.Row)
-				record, bad, err = p.appendDocument(ctx, record, row, renderer)
-				if err != nil {
-					return err
-				}
-				record = append(record, '}', '\n')
-			} else {
-				record, bad = appendRecord(record[:0], row, renderer)
-				p.asked = max(p.asked, renderer.MaxTokens())
-			}
-			if bad == nil && len(record) > dataset.MaxRow+recordFrame {
-				bad = tooLongRecord
+			if record, bad, err = p.record(ctx, record[:0], row, renderer, from); err != nil {
+				return err
 			}
 		}
 		if bad != nil {
@@ -267,6 +264,24 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 			return err
 		}
 	}
+}
+
+// record appends a row's record with its line end, or says why it has none.
+func (p *preparing) record(ctx context.Context, dst []byte, row *dataset.Row, renderer *prompt.Renderer, from place) (_ []byte, bad *dataset.Bad, err error) {
+	start := len(dst)
+	if from.documents {
+		if dst, bad, err = p.appendDocument(ctx, appendRecordID(dst, row.Row), row, renderer); err != nil {
+			return dst, nil, err
+		}
+		dst = append(dst, '}', '\n')
+	} else {
+		dst, bad = appendRecord(dst, row, renderer)
+		p.asked = max(p.asked, renderer.MaxTokens())
+	}
+	if bad == nil && len(dst)-start > dataset.MaxRow+recordFrame {
+		bad = tooLongRecord
+	}
+	return dst, bad, nil
 }
 
 // keep writes a row down where it can be found again at an offset.
@@ -307,8 +322,12 @@ func (p *preparing) closed(ctx context.Context, b part.Part) error {
 	if b.Small || b.Records == 0 {
 		fresh.How = OnDemand
 	}
-	p.counts.Total += int64(b.Records + b.Aside)
+	if b.Known > 0 {
+		fresh.Known = p.memory.counts(b)
+	}
+	p.counts.Total += int64(b.Records + b.Aside + b.Known)
 	p.counts.SetAside += int64(b.Aside)
+	p.counts.Known += int64(b.Known)
 	if err := p.guard(b.N + 1); err != nil {
 		return err
 	}
@@ -323,6 +342,7 @@ func (p *preparing) closed(ctx context.Context, b part.Part) error {
 		}
 		s.Parts = append(s.Parts[:min(len(s.Parts), b.N)], fresh)
 		s.Checkpoint, s.Rows = checkpoint, p.counts
+		p.memory.tell(s)
 		s.MaxTokens = max(s.MaxTokens, p.asked)
 		return nil
 	})
@@ -362,6 +382,7 @@ func (p *preparing) finish(ctx context.Context) error {
 	if err := h.change(ctx, func(s *Submission) error {
 		if p.whole() {
 			s.Parts, s.Rows = append([]Part{}, p.parts...), p.counts
+			p.memory.tell(s)
 		}
 		s.MaxTokens = max(s.MaxTokens, p.asked)
 		s.Checkpoint = nil
@@ -375,7 +396,7 @@ func (p *preparing) finish(ctx context.Context) error {
 		return h.reject(ctx, "the file holds no rows")
 	case records == 0:
 		return h.reject(ctx, "none of the %d rows can be used; set-aside.jsonl says why for each", p.counts.Total)
-	case p.w.Small == workload.Reject && records < int64(p.quota.MinRecords):
+	case p.w.Small == workload.Reject && records < int64(p.quota.MinRecords) && p.counts.Known == 0:
 		return h.reject(ctx, "%d rows are fewer than the %d that a batch job takes, and the workload says small: reject", records, p.quota.MinRecords)
 	}
 	estimate, err := p.estimate(p.w, h.Submission)
@@ -409,7 +430,7 @@ func (p *preparing) finish(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	p.note(ctx, "upload prepared", h.ID, "rows", h.Rows.Total, "setAside", h.Rows.SetAside, "parts", len(h.Parts))
+	p.note(ctx, "upload prepared", h.ID, "rows", h.Rows.Total, "setAside", h.Rows.SetAside, "known", h.Rows.Known, "parts", len(h.Parts))
 	return p.report(ctx, h.Submission)
 }
 
@@ -432,6 +453,10 @@ func (s *sink) Open(n int, stream part.Stream) (io.Writer, error) {
 		key = indexKey(s.id, n, s.attempt)
 	case part.Aside:
 		key = asideKey(s.id, n)
+	case part.Known:
+		key = answersKey(s.id, n, knownAttempt, "results.jsonl")
+	case part.KnownIndex:
+		key = indexKey(s.id, n, knownAttempt)
 	default:
 		return nil, fmt.Errorf("part %d has an unknown stream %v", n, stream)
 	}

@@ -29,14 +29,17 @@ type rendered struct {
 	batch dataset.Batch
 	rows  []renderedRow
 	out   []byte // records and set-aside lines
-	asked int64  // the longest answer asked for so far
-	done  chan struct{}
+	// contents are the rows' by which a memory knows them; none without one.
+	contents []content
+	asked    int64 // the longest answer asked for so far
+	done     chan struct{}
 }
 
 // renderedRow is a row made ready: its record, or its line of set-aside.jsonl.
 type renderedRow struct {
 	start, end int // in out
 	aside      bool
+	known      bool // it is the line of its result
 	entry      part.Entry
 	raw        []byte
 	next       dataset.Position
@@ -78,12 +81,20 @@ func (p *preparing) stream(ctx context.Context, batches *dataset.Batches, format
 		group.Go(func() {
 			for b := range work {
 				b.render(looker, renderer, from)
+				if p.memory != nil {
+					b.summon()
+				}
 				b.done <- struct{}{}
 			}
 		})
 	}
 	for b := range ordered {
 		<-b.done
+		if p.memory != nil {
+			if err := p.memory.look(ctx, b, from); err != nil {
+				return err
+			}
+		}
 		if at, err = p.addAll(b, at, builder, from); err != nil {
 			return err
 		}
@@ -202,7 +213,11 @@ func (p *preparing) addAll(b *rendered, at dataset.Position, builder *part.Build
 		if line := b.out[r.start:r.end]; r.aside {
 			item.Aside = line
 		} else {
-			item.Record = line
+			if r.known {
+				item.Known = line
+			} else {
+				item.Record = line
+			}
 			if p.rows != nil {
 				if err := p.keep(&item, r.raw); err != nil {
 					return at, err

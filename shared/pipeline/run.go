@@ -97,6 +97,9 @@ func (r *run) load(ctx context.Context, id string) (*Submission, string, error) 
 func (r *run) store(ctx context.Context, s *Submission, cond batch.Condition) (etag string, landed bool, err error) {
 	s.UpdatedAt = r.clock.Now().UTC()
 	s.Writer = r.writer()
+	if s.any(func(p *Part) bool { return p.Known != nil }) {
+		s.Version = StateVersion
+	}
 	if s.Ending != nil && s.Ending.At.IsZero() {
 		s.Ending.At = s.UpdatedAt
 	}

@@ -202,7 +202,7 @@ func (t *table) read(ctx context.Context) error {
 	if err := json.Unmarshal(body, &t.doc); err != nil {
 		return fmt.Errorf("read the seats on demand: %w", err)
 	}
-	if t.doc.Version > StateVersion {
+	if t.doc.Version > firstVersion {
 		return fmt.Errorf("the seats on demand: %w", ErrNewer)
 	}
 	now := t.clock.Now()
@@ -212,7 +212,7 @@ func (t *table) read(ctx context.Context) error {
 
 // write stores the document; false if another write was quicker.
 func (t *table) write(ctx context.Context) (landed bool, err error) {
-	t.doc.Version, t.doc.Writer = StateVersion, t.writer()
+	t.doc.Version, t.doc.Writer = firstVersion, t.writer()
 	body, err := json.Marshal(t.doc)
 	if err != nil {
 		return false, err

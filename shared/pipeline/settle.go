@@ -41,14 +41,14 @@ func (r *run) readSettler(ctx context.Context, folder string) (settler, string, 
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return doc, "", fmt.Errorf("read settling of folder: %w", err)
 	}
-	if doc.Version > StateVersion {
+	if doc.Version > firstVersion {
 		return doc, "", fmt.Errorf("settling of folder: %w", ErrNewer)
 	}
 	return doc, object.ETag, nil
 }
 
 func (r *run) writeSettler(ctx context.Context, doc settler, etag string) (landed bool, next string, err error) {
-	doc.Version, doc.Writer = StateVersion, r.writer()
+	doc.Version, doc.Writer = firstVersion, r.writer()
 	body, err := json.Marshal(doc)
 	if err != nil {
 		return false, "", err

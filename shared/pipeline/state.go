@@ -19,7 +19,11 @@ import (
 // StateVersion is the newest submission.json this code understands. A document
 // with a newer version is left alone: old and new functions run side by side
 // while a deployment is being upgraded.
-const StateVersion = 1
+const StateVersion = 2
+
+// firstVersion is what documents say that code of the first version may change
+// too: all but submissions with known rows, whose answers it would lose.
+const firstVersion = 1
 
 // State is where a submission stands.
 type State string
@@ -62,7 +66,7 @@ const (
 
 var partRank = map[PartStatus]int{PartStaged: 0, PartWaiting: 1, PartCreating: 2, PartRunning: 3, PartEnded: 4, PartCollected: 5}
 
-// ByJob and OnDemand are the two ways of a part.
+// ByJob and OnDemand are the two ways of a part's records.
 const (
 	ByJob    = "job"
 	OnDemand = "on-demand"
@@ -90,6 +94,8 @@ type Rows struct {
 	Failed   int64 `json:"failed"`
 	SetAside int64 `json:"setAside"`
 	Missing  int64 `json:"missing"`
+	// Known are those of Answered that an earlier submission paid for.
+	Known int64 `json:"known,omitempty"`
 }
 
 // Tokens are what the model counted.
@@ -134,6 +140,16 @@ type PartCounts struct {
 	ForeignErrors int64 `json:"foreignErrors,omitempty"`
 }
 
+// KnownRows are the rows of a part whose answer was remembered from an earlier
+// submission. They are not among its records.
+type KnownRows struct {
+	Rows int64 `json:"rows"`
+	// Truncated, Refused and Filtered are as in PartCounts.
+	Truncated int64 `json:"truncated,omitempty"`
+	Refused   int64 `json:"refused,omitempty"`
+	Filtered  int64 `json:"filtered,omitempty"`
+}
+
 // Part is one staged file of records and what became of it.
 type Part struct {
 	N       int `json:"n"`
@@ -141,8 +157,10 @@ type Part struct {
 	// Records is the number of records, Bytes the size of their file.
 	Records int   `json:"records"`
 	Bytes   int64 `json:"bytes"`
-	// Aside is the number of rows set aside within the part's span.
+	// Aside is the number of rows set aside within the part's span, Known
+	// those within it that are known.
 	Aside    int        `json:"aside,omitempty"`
+	Known    *KnownRows `json:"known,omitempty"`
 	FirstRow int64      `json:"firstRow"`
 	LastRow  int64      `json:"lastRow"`
 	Source   Span       `json:"source"`
@@ -179,6 +197,14 @@ func (p *Part) rise(to PartStatus) bool {
 	}
 	p.Status = to
 	return true
+}
+
+// known is the number of the part's rows that are known.
+func (p *Part) known() int64 {
+	if p.Known == nil {
+		return 0
+	}
+	return p.Known.Rows
 }
 
 func (p *Part) live() bool {
@@ -260,6 +286,8 @@ type Submission struct {
 	Round int `json:"round,omitempty"`
 	// Deadline is set where the workload has one.
 	Deadline *Deadline `json:"deadline,omitempty"`
+	// Recall says how much was remembered when the upload was prepared.
+	Recall *Recall `json:"recall,omitempty"`
 	// WaitSince is since when the submission has waited for slots or a
 	// throttle without any of its parts getting on.
 	WaitSince  *time.Time `json:"waitSince,omitempty"`

@@ -146,7 +146,7 @@ func (r *submitRun) open(ctx context.Context, id string, m marker) error {
 	}
 	u := m.Upload
 	fresh := &Submission{
-		Version: StateVersion, ID: id, Kind: m.Kind, Upload: u, Listing: m.Listing, Request: m.Request, State: Preparing,
+		Version: firstVersion, ID: id, Kind: m.Kind, Upload: u, Listing: m.Listing, Request: m.Request, State: Preparing,
 		Parts: []Part{}, CreatedAt: now,
 	}
 	_, landed, err := r.store(ctx, fresh, batch.Condition{IfAbsent: true})

@@ -77,6 +77,7 @@ var meanings = map[string]meaning{
 	"retries":                         {"rounds for rows that failed for a passing reason", "1"},
 	"timeout_hours":                   {"how long a job may take", "the service's"},
 	"deadline":                        {"by when rows without an answer go on demand, see deadlines", ""},
+	"only_new":                        {"rows that were answered before under the same settings are not paid again, see [only new](only-new.md)", "false"},
 	"deadline.after":                  {"how long after the upload was accepted, `10m` to `168h`", ""},
 	"deadline.max_cost_usd":           {"what that may cost at the most by estimate; goes with `after`", ""},
 	"limits":                          {"what is refused before anything is paid; only lowers the deployment's caps", ""},

@@ -44,6 +44,7 @@ func Merge(base, over Workload) Workload {
 		pick(&m.After, over.After)
 		pick(&m.MaxCostUSD, over.MaxCostUSD)
 	})
+	pick(&m.OnlyNew, over.OnlyNew)
 	m.Limits = mergePart(base.Limits, over.Limits, func(m *Limits, over Limits) {
 		pick(&m.MaxRecords, over.MaxRecords)
 		pick(&m.MaxBytes, over.MaxBytes)

@@ -49,6 +49,7 @@ func settings(w *Workload) []entry {
 		{"retries", whole(&w.Retries, 0, 5)},
 		{"timeout_hours", whole(&w.TimeoutHours, 24, 168)},
 		{"deadline", below("deadline")},
+		{"only_new", flag(&w.OnlyNew)},
 		{"limits", below("limits")},
 		{"quotas", quotas(w)},
 		{"output", below("output")},

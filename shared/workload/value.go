@@ -70,8 +70,13 @@ func (w *Workload) SmallRule() Small {
 	return w.Small
 }
 
+// PaysOnlyNew reports whether rows are not asked about that an earlier
+// submission answered under the same settings.
+func (w *Workload) PaysOnlyNew() bool { return is(w.OnlyNew) }
+
 // Raw, Echo, CSV and Parquet say whether the output of this name is asked for.
-func (w *Workload) Raw() bool     { return w.Output != nil && is(w.Output.Raw) }
+func (w *Workload) Raw() bool { return w.Output != nil && is(w.Output.Raw) }
+
 func (w *Workload) Echo() bool    { return w.Output != nil && is(w.Output.Echo) }
 func (w *Workload) CSV() bool     { return w.Output != nil && is(w.Output.CSV) }
 func (w *Workload) Parquet() bool { return w.Output != nil && is(w.Output.Parquet) }

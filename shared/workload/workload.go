@@ -35,6 +35,7 @@ type Workload struct {
 	Retries      *int              `json:"retries,omitempty"`
 	TimeoutHours *int              `json:"timeout_hours,omitempty"`
 	Deadline     *Deadline         `json:"deadline,omitempty"`
+	OnlyNew      *bool             `json:"only_new,omitempty"`
 	Limits       *Limits           `json:"limits,omitempty"`
 	Quotas       *Quotas           `json:"quotas,omitempty"`
 	Output       *Output           `json:"output,omitempty"`

@@ -386,6 +386,41 @@ var list = []mutant{
 		New:  "cmp.Or(messageID, m.own.MessageID), m.own.Tries)",
 	},
 
+	// Known rows.
+	{
+		Name: "rows whose answer is known are asked all the same",
+		File: "pipeline/recall.go",
+		Old:  "r.start, r.end, r.known = start, len(b.out), true",
+		New:  "b.out = b.out[:start]",
+	},
+	{
+		Name: "the answer that stands in a known place is believed unseen",
+		File: "pipeline/recall.go",
+		Old:  "tail, ok := bytes.CutPrefix(line, w.content.appendText(text[:0]))",
+		New:  "tail, ok := line[len(w.content.appendText(text[:0])):], true",
+		Test: "TestWhatCannotBeRecalledIsPaidAgain", Package: "handler",
+	},
+	{
+		Name: "answers are known whatever the settings were",
+		File: "pipeline/remember.go",
+		Old:  "h := sha256.Sum256(text)\n	return config.Known",
+		New:  "h := sha256.Sum256(text[:0])\n	return config.Known",
+		Test: "TestOtherSettingsAreOtherQuestions", Package: "handler",
+	},
+	{
+		Name: "known rows are left out when a part is merged",
+		File: "pipeline/finish.go",
+		Old:  "merging.Attempts = append(merging.Attempts, answer.Attempt{Number: knownAttempt, Results: known})",
+		New:  "_ = known",
+	},
+	{
+		Name: "code that knows of no known rows may change a submission that has some",
+		File: "pipeline/run.go",
+		Old:  "s.Version = StateVersion",
+		New:  "s.Version = firstVersion",
+		Test: "TestOlderCodeLeavesKnownRowsAlone", Package: "handler",
+	},
+
 	// Gathered folders.
 	{
 		Name: "a version that a round took is not marked",

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -242,6 +243,7 @@ func (s *sim) file(u *upload, name string) []byte {
 func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string, ...any)) {
 	u, state := a.upload, a.state
 	given := map[int]int{} // row -> attempt
+	known := map[int]bool{}
 	last := 0
 	results, err := objects(s.file(u, "results.jsonl"))
 	if err != nil {
@@ -267,8 +269,12 @@ func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string
 		if rec != r.recordID() || string(o["id"]) != r.id || output != "said "+r.mark || !r.from(o["source"]) {
 			bad("results.jsonl: row %d has recordId %s, id %s, output %q", at, rec, o["id"], output)
 		}
-		given[at] = attempt
+		given[at], known[at] = attempt, s.recalled(a, r, o, bad)
 	}
+	if count := len(slices.DeleteFunc(slices.Collect(maps.Values(known)), func(is bool) bool { return !is })); count != int(n.Rows.Known) {
+		bad("results.jsonl has %d rows that were known, the notice says %+v", count, n.Rows)
+	}
+	s.report.Known += n.Rows.Known
 	lost := map[int]bool{}
 	errors, err := objects(s.file(u, "errors.jsonl"))
 	if err != nil {
@@ -295,6 +301,7 @@ func (s *sim) results(a *account, n pipeline.Notice, whole bool, bad func(string
 		switch {
 		case !r.good && (is || lost[r.n]):
 			bad("row %d is no good, but came back", r.n)
+		case known[r.n] && !lost[r.n]:
 		case is && lost[r.n]:
 			bad("row %d is in results.jsonl and in errors.jsonl", r.n)
 		case r.good && w.answered > 0 && !w.unsure && attempt != w.answered:

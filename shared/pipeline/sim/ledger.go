@@ -18,12 +18,14 @@ import (
 // ledger is what the world saw.
 type ledger struct {
 	s          *sim
-	accounts   map[string]*account // by submission
-	fates      map[string]*fate    // by job name
-	ending     bool                // a job's answers are being made
-	pauseAt    time.Time           // zero: not paused
-	everPaused bool                // a pause starts the clock of what waits anew
-	late       map[string]bool     // outputs that came late
+	accounts   map[string]*account  // by submission
+	fates      map[string]*fate     // by job name
+	ending     bool                 // a job's answers are being made
+	pauseAt    time.Time            // zero: not paused
+	everPaused bool                 // a pause starts the clock of what waits anew
+	late       map[string]bool      // outputs that came late
+	known      map[string][]learned // answers that are remembered, by tag
+	forgot     map[string]bool      // what held some, and has expired
 }
 
 // fate is what became of a job's records.
@@ -53,7 +55,7 @@ type account struct {
 }
 
 func newLedger(s *sim) ledger {
-	return ledger{s: s, accounts: map[string]*account{}, fates: map[string]*fate{}, late: map[string]bool{}}
+	return ledger{s: s, accounts: map[string]*account{}, fates: map[string]*fate{}, late: map[string]bool{}, known: map[string][]learned{}, forgot: map[string]bool{}}
 }
 
 func (l *ledger) paused()   { l.pauseAt, l.everPaused = l.s.clock.Now(), true }
@@ -146,6 +148,10 @@ func (l *ledger) written(o batch.Object) {
 		l.stateWritten(o.Key)
 	case strings.Contains(o.Key, "/answers/") && strings.Contains(o.Key, "/rows/"):
 		l.answerStored(o.Key)
+	case strings.HasPrefix(o.Key, "known/"):
+		l.learns(o.Key)
+	case strings.Contains(o.Key, "/in/"):
+		l.staged(o.Key)
 	}
 }
 
@@ -184,7 +190,7 @@ func (l *ledger) stateWritten(key string) {
 		s.violation("state of %s cannot be read: %v", id, err)
 		return
 	}
-	if now.Version != pipeline.StateVersion {
+	if now.Version > pipeline.StateVersion {
 		return // the newer version's
 	}
 	was := a.state
@@ -270,6 +276,9 @@ func (l *ledger) roundBegun(id string, body []byte) {
 
 // locate finds the account and row of a tag.
 func (l *ledger) locate(serial, n int) (*account, int) {
+	if pooled(serial) {
+		return l.owner(serial, n)
+	}
 	if serial < 1 || serial > len(l.s.users.uploads) {
 		return nil, 0
 	}

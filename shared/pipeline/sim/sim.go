@@ -40,6 +40,8 @@ type Report struct {
 	Together bool
 	// Crashes are the calls before or behind which an invocation died.
 	Crashes map[Place]int
+	// Known are the rows that were not paid again.
+	Known int64
 	// Statuses count the final notices.
 	Statuses map[string]int
 	// Digest is that of everything that happened, in order.

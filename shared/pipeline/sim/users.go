@@ -116,6 +116,7 @@ type folder struct {
 	gather              bool
 	retries             int
 	small               bool // small: reject
+	pool                int  // of its rows, 0: each is new
 	row                 func(s *sim, serial, n int, good bool) (raw, id string)
 	write               func(s *sim, rows []row) []byte
 }
@@ -134,6 +135,9 @@ var folders = []folder{
 	{name: "expected", ext: ".md", settings: "model: " + nova + "\nprompt_template: 'Sum up {content}'\ngather: {quiet: 20m, expect: 3}\n", retries: 1, gather: true, row: documentRow, write: document},
 	{name: "quiet", ext: ".jsonl", settings: "model: " + nova + "\ngather: {quiet: 2m}\n", retries: 1, gather: true, row: promptRow, write: lines},
 	{name: "urgent", ext: ".jsonl", settings: "model: " + nova + "\ninference: {max_tokens: 1000}\ndeadline: {after: 15m, max_cost_usd: 0.005}\n", retries: 1, row: promptRow, write: lines},
+	{name: "known", ext: ".jsonl", settings: "model: " + nova + "\nonly_new: true\n", retries: 1, pool: firstPool, row: repeatedRow, write: lines},
+	{name: "known tables", ext: ".csv", settings: "model: " + nova + "\nonly_new: true\nretries: 0\nprompt_template: 'Say {question}'\n", pool: firstPool + 1, row: repeatedTableRow, write: table},
+	{name: "known packed", ext: ".jsonl.gz", settings: "model: " + nova + "\nonly_new: true\n", retries: 1, pool: firstPool + 2, row: repeatedRow, write: packed},
 	{name: "late", ext: ".jsonl", settings: "model: " + nova + "\n", retries: 1, row: promptRow, write: lines},
 }
 
@@ -282,6 +286,11 @@ func (s *sim) arrange() {
 		} else if r.IntN(5) == 0 {
 			f = urgent()
 		}
+		if f.pool > 0 { // the same comes again
+			for range 1 + r.IntN(3) {
+				s.in(s.between(0, s.w.storm), func() { s.drop(f, "") })
+			}
+		}
 		at := s.between(0, drops)
 		s.in(at, func() { s.drop(f, "") })
 		if !f.gather && !s.w.drought && r.IntN(8) == 0 { // somebody drops several small ones at once
@@ -328,6 +337,9 @@ func (s *sim) arrange() {
 	for s.chance(0.4) {
 		s.in(s.between(0, s.w.storm), s.somebodyElsesJob)
 	}
+	for s.chance(0.3) {
+		s.in(s.between(0, s.w.storm), s.forget)
+	}
 	if s.chance(0.1) {
 		s.in(s.between(0, s.w.storm), s.upgrade)
 	}
@@ -364,9 +376,14 @@ func (s *sim) dropRows(f folder, key string, count int) {
 		count, wrong = 1, 0
 	}
 	good := 0
+	drawn := r.Perm(poolSize)
 	for n := 1; n <= count; n++ {
-		row := row{n: n, good: !s.chance(wrong), mark: tag(u.serial, n)}
-		row.raw, row.id = f.row(s, u.serial, n, row.good)
+		serial, k := u.serial, n
+		if f.pool > 0 {
+			serial, k = f.pool, drawn[n-1]
+		}
+		row := row{n: n, good: !s.chance(wrong), mark: tag(serial, k)}
+		row.raw, row.id = f.row(s, serial, k, row.good)
 		if row.good {
 			good++
 		}
@@ -483,7 +500,7 @@ func (s *sim) upgrade() {
 	a := open[s.rnd.IntN(len(open))]
 	key := "submissions/" + a.upload.id + "/submission.json"
 	body := s.output.Bytes(key)
-	newer := bytes.Replace(body, []byte(`"version":1`), []byte(`"version":2`), 1)
+	newer := newer(body)
 	s.fault("a newer version writes %s", key)
 	s.output.Set(key, newer)
 	a.newer = true

@@ -81,6 +81,7 @@ func finish(reports []sim.Report, start uint64) int {
 	places := map[sim.Place]int{}
 	statuses := map[string]int{}
 	faults, violations, together, calls := 0, 0, 0, 0
+	var known int64
 	for _, r := range reports {
 		for place, n := range r.Crashes {
 			places[place] += n
@@ -91,6 +92,7 @@ func finish(reports []sim.Report, start uint64) int {
 		faults += r.Faults
 		violations += len(r.Violations)
 		calls += r.Calls
+		known += r.Known
 		if r.Together {
 			together++
 		}
@@ -117,6 +119,7 @@ func finish(reports []sim.Report, start uint64) int {
 	for _, status := range names {
 		fmt.Printf("notices %-20s %6d\n", status, statuses[status])
 	}
+	fmt.Printf("rows that were known and not paid again %d\n", known)
 	fmt.Printf("calls=%d together=%d%% coverage=%d%% (%d of %d places to crash)\n", calls, 100*together/max(1, len(reports)), 100*covered/all, covered, all)
 	fmt.Printf("sim: schedules=%d faults=%d violations=%d start=%d\n", len(reports), faults, violations, start)
 	if violations > 0 {
