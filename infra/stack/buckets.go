@@ -50,6 +50,10 @@ func (b *builder) addBuckets() {
 			Id:         jsii.String("expire-staged-leftovers"),
 			Prefix:     jsii.String(config.Staged),
 			Expiration: awscdk.Duration_Days(jsii.Number(b.settings.StagedDays)),
+		}, {
+			Id:         jsii.String("forget-known-answers"),
+			Prefix:     jsii.String(config.Known),
+			Expiration: awscdk.Duration_Days(jsii.Number(b.settings.KnownDays)),
 		}}, b.warehouseRules()...)...)
 	}
 

@@ -73,7 +73,7 @@ func (b *builder) whatRuns() section {
 	return section{"What is running", []widget{
 		{"Submissions that have not ended", b.own(config.MetricOpenSubmissions), "Maximum", 0},
 		{"Age of the oldest in seconds", b.own(config.MetricOldestOpenSeconds), "Maximum", 0},
-		{"Rows answered", b.own(config.MetricRowsAnswered, config.MetricRowsOnDemand), "Sum", 0},
+		{"Rows answered", b.own(config.MetricRowsAnswered, config.MetricRowsOnDemand, config.MetricRowsKnown), "Sum", 0},
 		{"Records that batch jobs still hold (all jobs of the account)", batchJobs("NumberOfRecordsPendingProcessing"), "Average", 0},
 		{"Input tokens a minute in batch jobs (all jobs of the account)", batchJobs("NumberOfInputTokensProcessedPerMinute"), "Average", 0},
 		{"Output tokens a minute in batch jobs (all jobs of the account)", batchJobs("NumberOfOutputTokensProcessedPerMinute"), "Average", 0},

@@ -44,10 +44,10 @@ func exceptions() []exception {
 		{wildcard(behind), "RoleSubmit", "the service chooses the region that a profile's model runs in"},
 		{wildcard(behind), "RoleJob", "the service chooses the region that a profile's model runs in"},
 	}
-	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Gather, config.Rounds, config.Taken, config.Control} {
+	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Gather, config.Rounds, config.Taken, config.Known, config.Control} {
 		all = append(all, exception{out(folder + "*"), "RoleSubmit", "a folder of the pipeline's own state"})
 	}
-	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Rounds, config.Results, config.Warehouse} {
+	for _, folder := range []string{config.Submissions, config.Staged, config.Open, config.Waiting, config.Rounds, config.Known, config.Results, config.Warehouse} {
 		all = append(all, exception{out(folder + "*"), "RoleCollect", "a folder of the pipeline's own state or of results"})
 	}
 	return all

@@ -87,7 +87,7 @@ func writeLogs(group awslogs.LogGroup) statement {
 func (b *builder) submitStatements() []statement {
 	models := modelARNs(b.settings.Resources(), false)
 	return append(append(b.commonStatements(b.uploads), b.lookBehind()...),
-		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(below(state...)...)},
+		statement{sid: "ReadState", actions: []string{"s3:GetObject"}, resources: b.inOutput(append(below(state...), config.Known+"*")...)},
 		statement{sid: "WriteState", actions: []string{"s3:PutObject"}, resources: b.inOutput(append(below(state...), config.Results+"*/progress.json")...)},
 		statement{sid: "RemoveMarkers", actions: []string{"s3:DeleteObject"}, resources: b.inOutput(below(config.Waiting, config.Gather)...)},
 		statement{sid: "GiveUpParts", actions: []string{"s3:AbortMultipartUpload"}, resources: b.inOutput(below(config.Staged)...)},
@@ -129,8 +129,8 @@ func (b *builder) lookBehind() []statement {
 // collectStatements: only this function writes results and publishes.
 func (b *builder) collectStatements() []statement {
 	read := []string{config.Submissions, config.Staged, config.Rounds, config.Results}
-	write := []string{config.Submissions, config.Staged, config.Waiting, config.Results}
-	give := []string{config.Staged, config.Results}
+	write := []string{config.Submissions, config.Staged, config.Waiting, config.Known, config.Results}
+	give := []string{config.Staged, config.Known, config.Results}
 	if b.settings.Warehouse.Enabled {
 		write, give = append(write, config.Warehouse), append(give, config.Warehouse)
 	}

@@ -53,8 +53,9 @@ type Settings struct {
 	LogLevel string `yaml:"log_level" doc:"debug, info, warn or error"`
 	LogDays  int    `yaml:"log_days" doc:"days that logs are kept, one of the values that CloudWatch Logs knows"`
 
-	// StagedDays, NoncurrentDays: life of what is in the buckets.
+	// StagedDays, KnownDays, NoncurrentDays: life of what is in the buckets.
 	StagedDays     int `yaml:"staged_days" doc:"days after which leftovers below staged/ expire; collect removes them long before"`
+	KnownDays      int `yaml:"known_days" doc:"days that answers are remembered for workloads with only_new (docs/only-new.md); counted from when they were paid for"`
 	NoncurrentDays int `yaml:"noncurrent_days" doc:"days that overwritten and deleted uploads stay readable; must outlast the longest job"`
 	// Removal says what becomes of the buckets with the stack.
 	Removal string `yaml:"removal" doc:"retain keeps the buckets when the stack is deleted; destroy deletes them, which fails while they hold objects"`
@@ -144,6 +145,7 @@ func Default() Settings {
 		LogDays:        90,
 		Warehouse:      Warehouse{ScanLimitMB: 10_000, Days: 1095, QueryDays: 30},
 		StagedDays:     90,
+		KnownDays:      90,
 		NoncurrentDays: 30,
 		Removal:        "retain",
 		Pipeline:       config.Default(),

@@ -93,6 +93,7 @@ func (s Settings) Validate() error {
 
 	// A job lives up to seven days and may wait as long for its slot.
 	check(s.StagedDays >= 30, "staged_days is %d: must be at least 30, for jobs and their retries read what is staged", s.StagedDays)
+	check(s.KnownDays >= 1 && s.KnownDays <= 3650, "known_days is %d: must be 1 to 3650", s.KnownDays)
 	check(s.NoncurrentDays >= 15, "noncurrent_days is %d: must be at least 15, for results are joined with the upload's own version", s.NoncurrentDays)
 	check(s.Warehouse.ScanLimitMB >= 10 && s.Warehouse.ScanLimitMB <= 7_000_000, "warehouse.scan_limit_mb is %d: must be 10 to 7000000", s.Warehouse.ScanLimitMB)
 	check(s.Warehouse.Days >= 1 && s.Warehouse.Days <= 36_500, "warehouse.days is %d: must be 1 to 36500", s.Warehouse.Days)

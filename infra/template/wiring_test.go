@@ -133,8 +133,9 @@ func TestBucketsKeepWhatTheyMustAndNothingElse(t *testing.T) {
 		aborts := false
 		for _, rule := range list(at(b.Properties, "LifecycleConfiguration", "Rules")) {
 			if days, ok := at(rule, "ExpirationInDays").(float64); ok {
-				// The warehouse holds copies; what queries wrote can be asked again.
-				least, expires := map[any]float64{config.Staged: 90, config.Warehouse: 365, config.Queries: 1}[at(rule, "Prefix")]
+				// The warehouse and what is known are copies; what queries wrote can
+				// be asked again.
+				least, expires := map[any]float64{config.Staged: 90, config.Known: 90, config.Warehouse: 365, config.Queries: 1}[at(rule, "Prefix")]
 				if id != "BucketOutput" || !expires || days < least {
 					t.Errorf("%s: rule %v expires what must stay", id, rule)
 				}

@@ -18,6 +18,7 @@ type result struct {
 	StopReason string
 	Usage      struct{ InputTokens, OutputTokens int64 }
 	Attempt    int
+	Known      string
 }
 
 // subject is a word that the answer to row n repeats, so that an answer shows

@@ -76,6 +76,7 @@ const absent = "without it S3 says of an absent object that access is denied, no
 var exceptions = map[right]exception{
 	{"Submit", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:     {abort, true},
 	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/staged/*"}:    {abort, true},
+	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/known/*"}:     {abort, true},
 	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/results/*"}:   {abort, true},
 	{"Collect", "s3:AbortMultipartUpload", "s3:::out--/warehouse/*"}: {abort, true},
 	{"Submit", "s3:ListBucket", "s3:::in--"}:                         {absent, false},

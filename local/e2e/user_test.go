@@ -151,7 +151,7 @@ type notice struct {
 	NoticeID, Status, Reason, Submission, Workload, ModelID string
 	Request                                                 string
 	Upload                                                  struct{ Bucket, Key, VersionID string }
-	Rows                                                    struct{ Total, Answered, Failed, SetAside, Missing int64 }
+	Rows                                                    struct{ Total, Answered, Failed, SetAside, Missing, Known int64 }
 	Answers                                                 struct{ Truncated int64 }
 	Tokens                                                  struct{ Input, Output int64 }
 	EstimatedCostUSD                                        *float64
