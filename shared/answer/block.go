@@ -111,6 +111,12 @@ func (p *reading) parse(w *lineReader, b *block) {
 	if cap(b.out) > 4*p.sizes.block {
 		b.out = nil
 	}
+	if b.out == nil {
+		b.out = takeRoom(w.room)
+	}
+	// The next block's tails are about as long; what they do not fill is lost
+	// while they are held.
+	defer func() { w.room = len(b.out) + len(b.out)/8 }()
 	wanted := p.wanted
 	if wanted != nil {
 		i, _ := slices.BinarySearch(wanted, b.first)

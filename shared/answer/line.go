@@ -44,6 +44,7 @@ type lineReader struct {
 	cursor  cursor.Cursor
 	answer  model.Answer
 	found   found
+	room    int // what the tails of a block are expected to take
 }
 
 // found is what the members of a line hold.

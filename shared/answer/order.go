@@ -127,6 +127,19 @@ func (o *ordering) read(ctx context.Context, wanted []int64, commit func(*block)
 // place takes the lines of the first pass. The first answer of a row counts,
 // else its first failure.
 func (o *ordering) place(b *block) error {
+	var at address
+	if size := o.store.size(); !o.overflow && size+int64(len(b.out)) > o.store.capacity() && (size > 0 || len(b.lines) > 1) {
+		o.overflow = true
+		if err := o.store.reset(); err != nil {
+			return err
+		}
+	}
+	if !o.overflow {
+		var err error
+		if at, err = o.hand(b); err != nil {
+			return err
+		}
+	}
 	for i := range b.lines {
 		l := &b.lines[i]
 		switch {
@@ -147,25 +160,19 @@ func (o *ordering) place(b *block) error {
 		if l.what == answered {
 			o.countAnswer(l)
 		}
-		tail := b.out[l.tail.start:l.tail.end]
-		o.state[pos], o.line[pos], o.lengths[pos] = l.what, l.line, int32(len(tail))
-		if o.overflow {
-			continue
-		}
-		if o.store.size()+int64(len(tail)) > o.store.capacity() && o.store.size() > 0 {
-			o.overflow = true
-			if err := o.store.reset(); err != nil {
-				return err
-			}
-			continue
-		}
-		at, err := o.store.add(tail)
-		if err != nil {
-			return err
-		}
-		o.at[pos] = at
+		o.state[pos], o.line[pos], o.lengths[pos] = l.what, l.line, int32(l.tail.end-l.tail.start)
+		o.at[pos] = at + address(l.tail.start)
 	}
 	return nil
+}
+
+// hand gives the tails of a block to the store.
+func (o *ordering) hand(b *block) (at address, err error) {
+	at, taken, err := o.store.add(b.out)
+	if taken {
+		b.out = nil
+	}
+	return at, err
 }
 
 func (o *ordering) countAnswer(l *placed) {
@@ -211,17 +218,17 @@ func (o *ordering) hold(ctx context.Context, first int) (end int, err error) {
 	}
 	next := 0
 	err = o.read(ctx, wanted, func(b *block) error {
+		at, err := o.hand(b)
+		if err != nil {
+			return err
+		}
 		for i := range b.lines {
 			l := &b.lines[i]
 			p := places[next]
 			if l.line != p.line || l.row != o.rows[p.pos] || l.tail.end-l.tail.start != int(o.lengths[p.pos]) {
 				return errChanged
 			}
-			at, err := o.store.add(b.out[l.tail.start:l.tail.end])
-			if err != nil {
-				return err
-			}
-			o.at[p.pos] = at
+			o.at[p.pos] = at + address(l.tail.start)
 			next++
 		}
 		return nil

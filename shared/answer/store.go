@@ -5,19 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"sync"
 )
 
-// chunkSize is the unit in which a store takes memory.
-const chunkSize = 1 << 20
-
 // store holds the rendered tails of rows until their turn comes: in memory up
-// to a limit, behind that in a temporary file.
+// to a limit, behind that in a temporary file. It takes the tails of a block
+// together, and in memory it takes them over as they lie.
 type store struct {
 	dir           string
 	memory, spill int64 // limits
-	chunks        [][]byte
-	current       int   // the chunk that is being filled
+	blocks        [][]byte
 	held          int64 // in memory
 	file          *os.File
 	buffered      *bufio.Writer
@@ -26,59 +25,48 @@ type store struct {
 	scratch       []byte
 }
 
-// address is where a tail is held: in memory as chunk<<32|offset, in the file
-// as the complement of its offset.
+// address is where a tail is held. In memory that is block<<32|offset, in the
+// file its offset, counted from the lowest number there is. The tails of one
+// block lie behind each other in both.
 type address int64
+
+const inFile = address(math.MinInt64)
 
 func (s *store) capacity() int64 { return s.memory + s.spill }
 
 func (s *store) size() int64 { return s.held + s.spilled }
 
-// add holds a tail. It goes beyond the limits if there is no other way; the
-// caller asks first.
-func (s *store) add(tail []byte) (address, error) {
-	n := int64(len(tail))
-	if s.held+n <= s.memory || s.spill == 0 {
+// add holds the tails of a block and returns the address of the first one. If
+// it took them over, the caller may not use them again. It goes beyond the
+// limits if there is no other way; the caller asks first.
+func (s *store) add(tails []byte) (at address, taken bool, err error) {
+	if n := int64(len(tails)); s.held+n <= s.memory || s.spill == 0 {
 		s.held += n
-		return s.addMemory(tail), nil
+		s.blocks = append(s.blocks, tails)
+		return address(int64(len(s.blocks)-1) << 32), true, nil
 	}
 	if s.file == nil {
 		f, err := os.CreateTemp(s.dir, "answers-*")
 		if err != nil {
-			return 0, fmt.Errorf("spill rendered rows: %w", err)
+			return 0, false, fmt.Errorf("spill rendered rows: %w", err)
 		}
 		s.file = f
 		s.buffered = bufio.NewWriterSize(f, 256<<10)
 	}
-	at := s.spilled
-	if _, err := s.buffered.Write(tail); err != nil {
-		return 0, fmt.Errorf("spill rendered rows to %s: %w", s.file.Name(), err)
+	at = inFile + address(s.spilled)
+	if _, err := s.buffered.Write(tails); err != nil {
+		return 0, false, fmt.Errorf("spill rendered rows to %s: %w", s.file.Name(), err)
 	}
-	s.spilled += n
+	s.spilled += int64(len(tails))
 	s.dirty = true
-	return address(^at), nil
-}
-
-func (s *store) addMemory(tail []byte) address {
-	for s.current < len(s.chunks) {
-		c := s.chunks[s.current]
-		if cap(c)-len(c) >= len(tail) {
-			at := address(int64(s.current)<<32 | int64(len(c)))
-			s.chunks[s.current] = append(c, tail...)
-			return at
-		}
-		s.current++
-	}
-	s.chunks = append(s.chunks, append(make([]byte, 0, max(chunkSize, len(tail))), tail...))
-	s.current = len(s.chunks) - 1
-	return address(int64(s.current) << 32)
+	return at, false, nil
 }
 
 // get returns a tail; it is valid until the next call.
 func (s *store) get(at address, n int) ([]byte, error) {
 	if at >= 0 {
 		off := int(at & (1<<32 - 1))
-		return s.chunks[at>>32][off : off+n], nil
+		return s.blocks[at>>32][off : off+n], nil
 	}
 	if s.dirty {
 		if err := s.buffered.Flush(); err != nil {
@@ -90,7 +78,7 @@ func (s *store) get(at address, n int) ([]byte, error) {
 		s.scratch = make([]byte, max(n, 64<<10))
 	}
 	tail := s.scratch[:n]
-	if _, err := s.file.ReadAt(tail, int64(^at)); err != nil {
+	if _, err := s.file.ReadAt(tail, int64(at-inFile)); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
@@ -99,19 +87,9 @@ func (s *store) get(at address, n int) ([]byte, error) {
 	return tail, nil
 }
 
-// reset forgets all tails, keeping memory and file for the next.
+// reset forgets all tails, keeping the file for the next.
 func (s *store) reset() error {
-	kept := s.chunks[:0]
-	for _, c := range s.chunks {
-		if cap(c) == chunkSize {
-			kept = append(kept, c[:0])
-		}
-	}
-	clear(s.chunks[len(kept):])
-	s.chunks, s.current, s.held, s.spilled, s.dirty = kept, 0, 0, 0, false
-	if cap(s.scratch) > chunkSize {
-		s.scratch = nil
-	}
+	s.forget()
 	if s.file == nil {
 		return nil
 	}
@@ -125,9 +103,21 @@ func (s *store) reset() error {
 	return nil
 }
 
+// forget gives back the memory.
+func (s *store) forget() {
+	for _, b := range s.blocks {
+		giveRoom(b)
+	}
+	clear(s.blocks)
+	s.blocks, s.held, s.spilled, s.dirty = s.blocks[:0], 0, 0, false
+	if cap(s.scratch) > 1<<20 {
+		s.scratch = nil
+	}
+}
+
 // close gives back memory and file.
 func (s *store) close() error {
-	s.chunks = nil
+	s.forget()
 	if s.file == nil {
 		return nil
 	}
@@ -136,4 +126,29 @@ func (s *store) close() error {
 		err = errors.Join(err, rerr)
 	}
 	return err
+}
+
+// rooms are blocks of tails that were given back, for the next part's.
+var rooms sync.Pool
+
+const (
+	// roomUnit is what the room for tails is a multiple of, mostRoom how much
+	// is kept for others.
+	roomUnit = 64 << 10
+	mostRoom = 4 << 20
+)
+
+// takeRoom is room for n bytes of tails, and not for many more.
+func takeRoom(n int) []byte {
+	n = (n/roomUnit + 1) * roomUnit
+	if room, ok := rooms.Get().(*[]byte); ok && cap(*room) >= n && cap(*room) <= n+n/4 {
+		return (*room)[:0]
+	}
+	return make([]byte, 0, n)
+}
+
+func giveRoom(room []byte) {
+	if cap(room) <= mostRoom {
+		rooms.Put(&room)
+	}
 }

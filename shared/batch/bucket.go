@@ -70,6 +70,9 @@ type Files interface {
 // Writer is an object being written. It is used by one goroutine.
 type Writer interface {
 	io.Writer
+	// Finish says that all is written. What Commit waits for may begin, beside
+	// what the caller does until then; the object may become visible.
+	Finish()
 	// Commit makes the object visible, whole. After ErrUnavailable it may
 	// have taken effect.
 	Commit() (Object, error)

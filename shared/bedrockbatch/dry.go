@@ -142,6 +142,8 @@ func (w *thrown) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (w *thrown) Finish() {}
+
 func (w *thrown) Commit() (batch.Object, error) { return batch.Object{Key: w.key, Size: w.size}, nil }
 
 func (w *thrown) Abort() {}

@@ -89,7 +89,7 @@ func TestParquetIsReadInSlicesAndItsErrorsCanBeDroppedAgain(t *testing.T) {
 	broken, prepared := true, 0
 	w := handlertest.New(quiet{t}, func(w *handlertest.World) {
 		small(w)
-		w.Slice, w.Settings.Margin = 3*time.Second, config.Duration(time.Hour)
+		w.Slice, w.Settings.Margin = 2*time.Second, config.Duration(time.Hour)
 		w.Hook = ticking{w}
 		w.Outcome = func(batch.Job) memory.Outcome {
 			return memory.Outcome{Line: func(n int, id string) memory.Line {

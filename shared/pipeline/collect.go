@@ -241,23 +241,8 @@ func (r *collectRun) steps(ctx context.Context, h *hold) (time.Duration, error) 
 			return noDelay, err
 		}
 	}
-	late := noDelay
-	for i := 0; i < len(h.Parts); i++ {
-		p := h.Parts[i]
-		if p.Status != PartEnded {
-			continue
-		}
-		if r.sliceOver() {
-			return 0, errSliceOver
-		}
-		delay, err := r.part(ctx, h, w, p.N, p.Attempt)
-		if err != nil {
-			return noDelay, err
-		}
-		late = max(late, delay)
-	}
-	if late != noDelay {
-		return late, nil
+	if late, err := r.collectEnded(ctx, h, w); err != nil || late != noDelay {
+		return late, err
 	}
 	if late, err := r.hurry(ctx, h, w); err != nil || late {
 		r.staged = late
@@ -288,40 +273,118 @@ func (r *collectRun) endUnprepared(ctx context.Context, h *hold) error {
 	})
 }
 
+// collectEnded gathers the parts that have ended. A part is committed behind the next
+// one: its last bytes are on their way meanwhile.
+func (r *collectRun) collectEnded(ctx context.Context, h *hold, w workload.Workload) (late time.Duration, err error) {
+	late = noDelay
+	var before *wholeAnswers
+	defer func() { before.abort() }()
+	for i := 0; i < len(h.Parts); i++ {
+		p := h.Parts[i]
+		if p.Status != PartEnded {
+			continue
+		}
+		var next *wholeAnswers
+		delay, err := noDelay, errSliceOver
+		if !r.sliceOver() {
+			next, delay, err = r.part(ctx, h, w, p)
+		}
+		// The one before is whole, whatever came of this one.
+		cerr := r.settle(ctx, h, before)
+		if before = next; err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return noDelay, err
+		}
+		late = max(late, delay)
+	}
+	return late, r.settle(ctx, h, before)
+}
+
+// wholeAnswers is a part whose lines are written, but not committed.
+type wholeAnswers struct {
+	part            Part
+	w               workload.Workload
+	source          func(int) (string, error)
+	tally           answer.Tally
+	manifest        *batch.Manifest
+	results, failed batch.Writer // nil: it has no records
+}
+
+func (g *wholeAnswers) abort() {
+	if g != nil && g.results != nil {
+		g.results.Abort()
+		g.failed.Abort()
+	}
+}
+
+// settle makes a part's lines visible and stores what came of it.
+func (r *collectRun) settle(ctx context.Context, h *hold, g *wholeAnswers) error {
+	if g == nil {
+		return nil
+	}
+	defer g.abort()
+	var wrote, lost batch.Object
+	if g.results != nil {
+		var err error
+		if wrote, err = g.results.Commit(); err == nil {
+			lost, err = g.failed.Commit()
+		}
+		if err != nil {
+			return fmt.Errorf("write answers of part %d: %w", g.part.N, err)
+		}
+	}
+	if err := r.remember(ctx, h.Submission, g.w, g.part, g.tally.Answered, g.source); err != nil {
+		return err
+	}
+	return r.store(ctx, h, g, wrote.Size, lost.Size)
+}
+
 // part gathers one ended part. delay is not noDelay if its output is not all
 // there yet.
-func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, attempt int) (time.Duration, error) {
-	p := *h.part(n, attempt)
+func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, p Part) (g *wholeAnswers, delay time.Duration, err error) {
+	g = &wholeAnswers{part: p, w: w}
 	if p.Records == 0 {
-		return noDelay, r.gathered(ctx, h, n, attempt, answer.Tally{}, nil, 0, 0)
+		return g, noDelay, nil
 	}
+	n, attempt := p.N, p.Attempt
 	outputs, manifest, err := r.outputs(ctx, h.ID, p)
 	if err != nil {
-		return noDelay, err
+		return nil, noDelay, err
 	}
+	g.manifest = manifest
 	wait := r.clock.Now().Sub(*p.EndedAt) < r.settings.LateOutput.Std()
 	if wait && p.JobStatus == batch.Completed && p.How == ByJob && (len(outputs) == 0 || manifest == nil) {
-		return outputAgain, nil
+		return nil, outputAgain, nil
+	}
+	source, err := r.sources(ctx, h.Submission)
+	if err != nil {
+		return nil, noDelay, err
+	}
+	g.source = source
+	shape, err := w.Schema()
+	if err != nil {
+		return nil, noDelay, fmt.Errorf("read the schema of submission %s: %w", h.ID, err)
 	}
 	results, err := r.output.Create(ctx, answersKey(h.ID, n, attempt, "results.jsonl"))
 	if err != nil {
-		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
+		return nil, noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
 	}
-	defer results.Abort()
 	failed, err := r.output.Create(ctx, answersKey(h.ID, n, attempt, "failed.jsonl"))
 	if err != nil {
-		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
+		results.Abort()
+		return nil, noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
 	}
-	defer failed.Abort()
-	source, err := r.sources(ctx, h.Submission)
-	if err != nil {
-		return noDelay, err
-	}
-	shape, err := w.Schema()
-	if err != nil {
-		return noDelay, fmt.Errorf("read the schema of submission %s: %w", h.ID, err)
-	}
-	tally, err := answer.Order(ctx, answer.Job{
+	g.results, g.failed = results, failed
+	whole := false
+	defer func() {
+		if !whole {
+			g.abort()
+			g = nil
+		}
+	}()
+	g.tally, err = answer.Order(ctx, answer.Job{
 		Index: func(ctx context.Context) (io.ReadCloser, error) {
 			return r.output.Open(ctx, indexKey(h.ID, n, attempt), "", 0, batch.Whole)
 		},
@@ -331,24 +394,16 @@ func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, n, 
 		Results: results, Failed: failed,
 	})
 	if err != nil {
-		return noDelay, fmt.Errorf("gather part %d of submission %s: %w", n, h.ID, err)
+		return nil, noDelay, fmt.Errorf("gather part %d of submission %s: %w", n, h.ID, err)
 	}
 	// Further lines of one record do not stand for those of another.
-	if wait && p.Reported != nil && tally.Answered+tally.Failed+tally.Unreadable < p.Reported.Processed {
-		return outputAgain, nil
+	if wait && p.Reported != nil && g.tally.Answered+g.tally.Failed+g.tally.Unreadable < p.Reported.Processed {
+		return nil, outputAgain, nil
 	}
-	wrote, err := results.Commit()
-	if err != nil {
-		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
-	}
-	lost, err := failed.Commit()
-	if err != nil {
-		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
-	}
-	if err := r.remember(ctx, h.Submission, w, p, tally.Answered, source); err != nil {
-		return noDelay, err
-	}
-	return noDelay, r.gathered(ctx, h, n, attempt, tally, manifest, wrote.Size, lost.Size)
+	results.Finish()
+	failed.Finish()
+	whole = true
+	return g, noDelay, nil
 }
 
 // sources is how the index's numbers of objects become keys; nil where there
@@ -369,8 +424,9 @@ func (r *run) sources(ctx context.Context, s *Submission) (func(int) (string, er
 	}, nil
 }
 
-// gathered stores what came of a part.
-func (r *collectRun) gathered(ctx context.Context, h *hold, n, attempt int, t answer.Tally, manifest *batch.Manifest, results, failed int64) error {
+// store stores what came of a part.
+func (r *collectRun) store(ctx context.Context, h *hold, g *wholeAnswers, results, failed int64) error {
+	n, attempt, t, manifest := g.part.N, g.part.Attempt, g.tally, g.manifest
 	counts := PartCounts{
 		Answered: t.Answered, Failed: t.Failed, Missing: t.Missing, Retryable: t.Retryable,
 		Tokens: Tokens{Input: t.InputTokens, Output: t.OutputTokens}, TokensKnown: t.TokensKnown,

@@ -108,6 +108,18 @@ type preparing struct {
 func (p *preparing) whole() bool { return p.h.Compression != dataset.Plain }
 
 func (p *preparing) read(ctx context.Context) error {
+	sink := &sink{ctx: ctx, bucket: p.output, id: p.h.ID, attempt: 1, closed: p.closed}
+	defer sink.abort()
+	err := p.into(ctx, sink)
+	// Where the rest fails or is for a later slice, the part before is whole.
+	if serr := sink.settle(); err == nil {
+		err = serr
+	}
+	return err
+}
+
+// into reads the upload into the sink.
+func (p *preparing) into(ctx context.Context, sink *sink) error {
 	asked := p.h.Format
 	if p.h.Documents {
 		asked = dataset.Text
@@ -116,8 +128,6 @@ func (p *preparing) read(ctx context.Context) error {
 	if err != nil && p.h.Kind != "folder" { // whose objects have their own
 		return refusal(err.Error())
 	}
-	sink := &sink{ctx: ctx, bucket: p.output, id: p.h.ID, attempt: 1, closed: p.closed}
-	defer sink.abort()
 	builder, err := part.NewBuilder(p.quota, sink, part.Options{First: p.first, TempDir: p.tempDir})
 	if err != nil {
 		return err
@@ -434,13 +444,20 @@ func (p *preparing) finish(ctx context.Context) error {
 	return p.report(ctx, h.Submission)
 }
 
-// sink writes the streams of parts as objects.
+// sink writes the streams of parts as objects. A part is committed while the
+// next one is being filled: its last bytes are on their way meanwhile.
 type sink struct {
 	ctx     context.Context
 	bucket  batch.Files
 	id      string
 	attempt int
 	closed  func(context.Context, part.Part) error
+	writers []batch.Writer
+	whole   *wholePart // not committed yet
+}
+
+type wholePart struct {
+	part.Part
 	writers []batch.Writer
 }
 
@@ -470,16 +487,52 @@ func (s *sink) Open(n int, stream part.Stream) (io.Writer, error) {
 
 func (s *sink) Closed(p part.Part) error {
 	for _, w := range s.writers {
+		w.Finish()
+	}
+	before := s.whole
+	s.whole, s.writers = &wholePart{p, s.writers}, nil
+	err := s.commit(before)
+	switch {
+	case errors.Is(err, errSliceOver): // this part is whole as well
+		if serr := s.settle(); serr != nil {
+			return serr
+		}
+	case err != nil: // no part may stand behind one that is missing
+		abortAll(s.whole.writers)
+		s.whole = nil
+	}
+	return err
+}
+
+// settle commits the last part that was closed.
+func (s *sink) settle() error {
+	p := s.whole
+	s.whole = nil
+	return s.commit(p)
+}
+
+func (s *sink) commit(p *wholePart) error {
+	if p == nil {
+		return nil
+	}
+	defer abortAll(p.writers) // of those that were not reached
+	for _, w := range p.writers {
 		if _, err := w.Commit(); err != nil {
 			return fmt.Errorf("stage part %d: %w", p.N, err)
 		}
 	}
-	s.writers = s.writers[:0]
-	return s.closed(s.ctx, p)
+	return s.closed(s.ctx, p.Part)
 }
 
 func (s *sink) abort() {
-	for _, w := range s.writers {
+	abortAll(s.writers)
+	if s.whole != nil {
+		abortAll(s.whole.writers)
+	}
+}
+
+func abortAll(writers []batch.Writer) {
+	for _, w := range writers {
 		w.Abort()
 	}
 }

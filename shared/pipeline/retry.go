@@ -87,6 +87,15 @@ func (s *staging) stage(ctx context.Context) error {
 	}
 	sink := &sink{ctx: ctx, bucket: s.output, id: s.h.ID, attempt: s.round, closed: s.closed}
 	defer sink.abort()
+	err := s.into(ctx, sink, first)
+	if serr := sink.settle(); err == nil {
+		err = serr
+	}
+	return err
+}
+
+// into copies what is asked for again into the sink.
+func (s *staging) into(ctx context.Context, sink *sink, first int) error {
 	builder, err := part.NewBuilder(s.quota, sink, part.Options{First: first, TempDir: s.tempDir})
 	if err != nil {
 		return err

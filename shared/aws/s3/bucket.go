@@ -44,16 +44,17 @@ type API interface {
 // Settings bound memory and concurrency. The zero value stands for the
 // defaults.
 //
-// An open reader holds at most Reads buffers of PartBytes, a writer at most
-// Writes+1, a composition at most Writes: with the defaults 32, 40 and 32 MiB.
-// Buffers are pooled for the whole Bucket.
+// An open reader holds at most Reads buffers of PartBytes, each writer one, and
+// all writers and compositions of a Bucket together Writes more: with the
+// defaults 24, 8 and 24 MiB. Buffers are pooled for the whole Bucket.
 type Settings struct {
 	// PartBytes is the size of a ranged read and of an uploaded part: 8 MiB,
 	// not under 5 MiB. An object written as a stream has at most 10,000 parts.
 	PartBytes int64
 	// Reads is the number of ranged reads of one reader in flight: 3.
 	Reads int
-	// Writes is the number of uploads or copies of one writer in flight: 3.
+	// Writes is the number of uploads or copies in flight, of all writers of
+	// the Bucket: 3.
 	Writes int
 }
 
@@ -76,7 +77,8 @@ type Bucket struct {
 	api     API
 	name    string
 	set     Settings
-	buffers *sync.Pool // of *[]byte with PartBytes
+	buffers *sync.Pool    // of *[]byte with PartBytes
+	slots   chan struct{} // held by each upload or copy in flight
 }
 
 var _ batch.Bucket = (*Bucket)(nil)
@@ -99,7 +101,7 @@ func NewClient(cfg aws.Config) *s3.Client {
 // Over makes a Bucket over a client.
 func Over(api API, name string, settings Settings) *Bucket {
 	set := settings.withDefaults()
-	return &Bucket{api: api, name: name, set: set, buffers: &sync.Pool{New: func() any {
+	return &Bucket{api: api, name: name, set: set, slots: make(chan struct{}, set.Writes), buffers: &sync.Pool{New: func() any {
 		b := make([]byte, set.PartBytes)
 		return &b
 	}}}

@@ -31,15 +31,21 @@ func (b *Bucket) Create(ctx context.Context, key string) (batch.Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", b.uri(key), err)
 	}
-	return &writer{ctx: ctx, bucket: b, key: key}, nil
+	w := &writer{bucket: b, key: key}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	return w, nil
 }
 
 // smallObject is how large an object may grow before it is given a part's
 // buffer: most that are written beside records and results stay small.
-const smallObject = 2 << 20
+const (
+	smallObject = 2 << 20
+	tinyObject  = 64 << 10 // and how large before it gets that much room
+)
 
 type writer struct {
 	ctx    context.Context
+	cancel context.CancelFunc
 	bucket *Bucket
 	key    string
 
@@ -49,18 +55,29 @@ type writer struct {
 	size  int64
 	up    *upload // nil: all fits buf so far
 	err   error
-	over  bool // committed or aborted
+	done  chan outcome // of what Finish began; nil: it has not been called
+	over  bool         // committed or aborted
 }
 
+// outcome is what came of a commit.
+type outcome struct {
+	object batch.Object
+	err    error
+}
+
+
 func (w *writer) Write(p []byte) (int, error) {
-	if w.over {
-		return 0, fmt.Errorf("write %s: after commit or abort: %w", w.bucket.uri(w.key), batch.ErrInvalid)
+	if w.over || w.done != nil {
+		return 0, fmt.Errorf("write %s: after finish, commit or abort: %w", w.bucket.uri(w.key), batch.ErrInvalid)
 	}
 	if w.err != nil {
 		return 0, w.err
 	}
 	total := 0
 	if w.size+int64(len(p)) <= smallObject {
+		if n := len(w.small) + len(p); n > cap(w.small) && n > tinyObject {
+			w.small = append(make([]byte, 0, smallObject), w.small...)
+		}
 		w.small = append(w.small, p...)
 		w.size += int64(len(p))
 		return len(p), nil
@@ -103,6 +120,18 @@ func (w *writer) flush() error {
 	}, func() { w.bucket.free(buf) })
 }
 
+// Finish implements batch.Writer.
+func (w *writer) Finish() {
+	if w.over || w.done != nil || w.err != nil {
+		return
+	}
+	w.done = make(chan outcome, 1)
+	go func() {
+		object, err := w.commit()
+		w.done <- outcome{object, err}
+	}()
+}
+
 // Commit implements batch.Writer.
 func (w *writer) Commit() (batch.Object, error) {
 	if w.over {
@@ -111,13 +140,15 @@ func (w *writer) Commit() (batch.Object, error) {
 	if w.err != nil {
 		return batch.Object{}, w.err
 	}
-	object, err := w.commit()
-	if err != nil {
-		w.err = err
-		return batch.Object{}, err
+	w.Finish()
+	o := <-w.done
+	if o.err != nil {
+		w.err = o.err
+		return batch.Object{}, o.err
 	}
 	w.over = true
-	return object, nil
+	w.cancel()
+	return o.object, nil
 }
 
 func (w *writer) commit() (batch.Object, error) {
@@ -146,6 +177,10 @@ func (w *writer) Abort() {
 		return
 	}
 	w.over = true
+	w.cancel()
+	if w.done != nil && w.err == nil {
+		<-w.done // it uses the buffer, and the upload
+	}
 	w.release()
 	if w.up != nil {
 		w.up.abort()
@@ -184,7 +219,6 @@ type upload struct {
 	// summed: parts carry a CRC-32 of ours. Copied parts cannot.
 	summed bool
 
-	slots  chan struct{} // held by each part in flight
 	flying sync.WaitGroup
 	parts  []*types.CompletedPart // each written by its own goroutine
 	failed chan error             // the first failure
@@ -204,7 +238,6 @@ func (b *Bucket) begin(ctx context.Context, key string, summed bool) (*upload, e
 	}
 	u := &upload{
 		bucket: b, key: key, id: aws.ToString(out.UploadId), summed: summed,
-		slots:  make(chan struct{}, b.set.Writes),
 		failed: make(chan error, 1),
 	}
 	u.ctx, u.cancel = context.WithCancelCause(ctx)
@@ -219,7 +252,7 @@ func (u *upload) add(send func(ctx context.Context, number int32) (types.Complet
 		return fmt.Errorf("write %s: over %d parts of %d bytes: choose larger parts: %w", u.bucket.uri(u.key), maxParts, u.bucket.set.PartBytes, batch.ErrInvalid)
 	}
 	select {
-	case u.slots <- struct{}{}:
+	case u.bucket.slots <- struct{}{}:
 	case <-u.ctx.Done():
 		drop()
 		return u.failure()
@@ -228,7 +261,7 @@ func (u *upload) add(send func(ctx context.Context, number int32) (types.Complet
 	u.parts = append(u.parts, place)
 	number := int32(len(u.parts))
 	u.flying.Go(func() {
-		defer func() { <-u.slots }()
+		defer func() { <-u.bucket.slots }()
 		part, err := send(u.ctx, number)
 		if err != nil {
 			select {

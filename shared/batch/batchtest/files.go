@@ -2,6 +2,7 @@ package batchtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -38,6 +39,7 @@ func Files(t *testing.T, open func() batch.Bucket) {
 		"abort gives up what was written":                             createAbort,
 		"abort after commit does nothing":                             createAbortLate,
 		"a writer is of no use after commit or abort":                 createOver,
+		"what is finished is committed, or given up whole":            createFinish,
 		"compose of no piece makes an empty object":                   composeNone,
 		"compose writes the concatenation of pieces of every size":    composeSizes,
 		"compose of many small pieces writes their concatenation":     composeMany,
@@ -313,6 +315,42 @@ func createAbortLate(t *testing.T, b batch.Bucket) {
 	must(t, err)
 	w.Abort()
 	same(t, read(t, b, key, "", 0, batch.Whole), []byte("stays"))
+}
+
+func createFinish(t *testing.T, b batch.Bucket) {
+	f := folder(t)
+	for _, n := range []int{0, 10, large} {
+		body := pattern(n, 8)
+		key := fmt.Sprint(f, "committed", n)
+		w, err := b.Create(t.Context(), key)
+		must(t, err)
+		_, err = w.Write(body)
+		must(t, err)
+		w.Finish()
+		w.Finish()
+		_, err = w.Write([]byte("late"))
+		is(t, err, batch.ErrInvalid)
+		o, err := w.Commit()
+		must(t, err)
+		equal(t, "size", o.Size, int64(n))
+		same(t, read(t, b, key, "", 0, batch.Whole), body)
+		w.Finish()
+
+		// It is there whole, or not at all.
+		key = fmt.Sprint(f, "aborted", n)
+		w, err = b.Create(t.Context(), key)
+		must(t, err)
+		_, err = w.Write(body)
+		must(t, err)
+		w.Finish()
+		w.Abort()
+		if _, err := b.Stat(t.Context(), key, ""); !errors.Is(err, batch.ErrNotFound) {
+			must(t, err)
+			same(t, read(t, b, key, "", 0, batch.Whole), body)
+		}
+		_, err = w.Commit()
+		is(t, err, batch.ErrInvalid)
+	}
 }
 
 func createOver(t *testing.T, b batch.Bucket) {

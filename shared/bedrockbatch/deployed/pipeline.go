@@ -46,7 +46,7 @@ func Open(ctx context.Context, out Outputs, poll bedrockbatch.Delay) (*Pipeline,
 	}
 	return &Pipeline{
 		out: out, cfg: cfg, poll: poll,
-		input: s3.New(cfg, out.InputBucket, s3.Settings{}), output: s3.New(cfg, out.OutputBucket, s3.Settings{}),
+		input: s3.New(cfg, out.InputBucket, s3.Settings{Writes: parallel}), output: s3.New(cfg, out.OutputBucket, s3.Settings{}),
 		uploads: sqs.New(cfg, out.UploadsQueueURL),
 	}, nil
 }

@@ -222,12 +222,13 @@ type writer struct {
 	parts [][]byte // whole parts that were sent
 	rest  []byte
 	err   error
+	ended bool // Finish was called
 	over  bool
 }
 
 func (w *writer) Write(p []byte) (int, error) {
-	if w.over {
-		return 0, fmt.Errorf("write %s: after commit or abort: %w", w.key, batch.ErrInvalid)
+	if w.over || w.ended {
+		return 0, fmt.Errorf("write %s: after finish, commit or abort: %w", w.key, batch.ErrInvalid)
 	}
 	total := 0
 	for len(p) > 0 {
@@ -253,6 +254,9 @@ func (w *writer) send() {
 		return nil
 	})
 }
+
+// Finish begins nothing: schedules of calls are to be the same each time.
+func (w *writer) Finish() { w.ended = true }
 
 func (w *writer) Commit() (batch.Object, error) {
 	if w.over {
