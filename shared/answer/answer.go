@@ -71,7 +71,8 @@ type Job struct {
 	// reading.
 	Memory, Spill int64
 	// Results receives lines of results.jsonl, Failed one [Failure] a line,
-	// both in row order. Neither is closed.
+	// both in row order and in small pieces, as a writer of the bucket likes
+	// them. Neither is closed.
 	Results, Failed io.Writer
 }
 

@@ -1,7 +1,6 @@
 package answer
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -17,11 +16,7 @@ import (
 // error of a reader or writer, or a stream out of order, ends it and is
 // returned.
 func Merge(ctx context.Context, m Merging) (Merged, error) {
-	j := joining{
-		m:       m,
-		results: bufio.NewWriterSize(m.Results, 128<<10),
-		failed:  bufio.NewWriterSize(m.Failed, 32<<10),
-	}
+	j := joining{m: m}
 	if err := j.run(ctx); err != nil {
 		return Merged{}, fmt.Errorf("merge rows %d to %d: %w", m.FirstRow, m.LastRow, err)
 	}
@@ -88,12 +83,11 @@ func rowAt(line []byte, head int) (row int64, ok bool) {
 }
 
 type joining struct {
-	m               Merging
-	answers, fails  []*rowStream
-	errors          errorCounter
-	merged          Merged
-	results, failed *bufio.Writer
-	first           int // the number of the first attempt
+	m              Merging
+	answers, fails []*rowStream
+	errors         errorCounter
+	merged         Merged
+	first          int // the number of the first attempt
 }
 
 func (j *joining) run(ctx context.Context) error {
@@ -136,12 +130,6 @@ func (j *joining) run(ctx context.Context) error {
 			}
 		}
 	}
-	if err := j.results.Flush(); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
-	if err := j.failed.Flush(); err != nil {
-		return fmt.Errorf("write failed rows: %w", err)
-	}
 	return nil
 }
 
@@ -170,7 +158,7 @@ func (j *joining) write(row int64) error {
 		if best.attempt > j.first {
 			j.merged.Recovered++
 		}
-		return writeLine(j.results, "results", best.line, []byte{'\n'})
+		return writeLine(j.m.Results, "results", best.line, []byte{'\n'})
 	}
 	return j.writeFailed(row)
 }
@@ -206,7 +194,7 @@ func (j *joining) writeFailed(row int64) error {
 		return fmt.Errorf("read %s of attempt %d: row %d: the line does not end an object", last.what, last.attempt, row)
 	}
 	end := strconv.AppendInt([]byte(`,"attempts":`), int64(attempts), 10)
-	return writeLine(j.failed, "failed rows", line, append(end, '}', '\n'))
+	return writeLine(j.m.Failed, "failed rows", line, append(end, '}', '\n'))
 }
 
 // readFailedLine reads what a Failed line says ahead of the record it quotes.

@@ -1,11 +1,11 @@
 package answer
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 
@@ -29,8 +29,6 @@ func Order(ctx context.Context, job Job) (tally Tally, err error) {
 			memory: limit(job.Memory, DefaultMemory),
 			spill:  limit(job.Spill, DefaultSpill),
 		},
-		results: bufio.NewWriterSize(job.Results, 128<<10),
-		failed:  bufio.NewWriterSize(job.Failed, 32<<10),
 	}
 	for range sizes.workers {
 		o.workers = append(o.workers, &lineReader{answers: answers, raw: job.Raw, attempt: job.Attempt, schema: job.JSON})
@@ -70,13 +68,12 @@ type ordering struct {
 	at      []address
 
 	// overflow: the store is full; the pass goes on for the sizes alone.
-	overflow        bool
-	stops           [len(stopReasons)]int64
-	uncounted       bool
-	errors          errorCounter
-	tally           Tally
-	results, failed *bufio.Writer
-	head            []byte
+	overflow  bool
+	stops     [len(stopReasons)]int64
+	uncounted bool
+	errors    errorCounter
+	tally     Tally
+	head      []byte
 }
 
 // stopReasons gives each stop reason a number, to count without a map.
@@ -103,12 +100,6 @@ func (o *ordering) run(ctx context.Context) error {
 			return err
 		}
 		first = end
-	}
-	if err := o.results.Flush(); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
-	if err := o.failed.Flush(); err != nil {
-		return fmt.Errorf("write failed rows: %w", err)
 	}
 	o.finish()
 	return nil
@@ -282,7 +273,7 @@ func (o *ordering) writeResult(p int, e part.Entry) error {
 	}
 	o.head = h
 	o.tally.Answered++
-	return writeLine(o.results, "results", h, tail)
+	return writeLine(o.job.Results, "results", h, tail)
 }
 
 func (o *ordering) writeFailed(p int, e part.Entry) error {
@@ -299,7 +290,7 @@ func (o *ordering) writeFailed(p int, e part.Entry) error {
 	o.head = h
 	if o.state[p] == none {
 		o.tally.Missing++
-		return writeLine(o.failed, "failed rows", h, missingTail)
+		return writeLine(o.job.Failed, "failed rows", h, missingTail)
 	}
 	tail, err := o.store.get(o.at[p], int(o.lengths[p]))
 	if err != nil {
@@ -314,12 +305,12 @@ func (o *ordering) writeFailed(p int, e part.Entry) error {
 		o.tally.Retryable++
 	}
 	o.errors.add(f.Code, f.Message, 1)
-	return writeLine(o.failed, "failed rows", h, tail)
+	return writeLine(o.job.Failed, "failed rows", h, tail)
 }
 
 var missingTail = appendFailure(nil, model.Failure{Code: CodeMissing, Message: "the job's output has no line for this row"}, true, true, nil, nil)
 
-func writeLine(w *bufio.Writer, what string, head, tail []byte) error {
+func writeLine(w io.Writer, what string, head, tail []byte) error {
 	_, err := w.Write(head)
 	if err == nil {
 		_, err = w.Write(tail)

@@ -65,7 +65,6 @@ type outcome struct {
 	err    error
 }
 
-
 func (w *writer) Write(p []byte) (int, error) {
 	if w.over || w.done != nil {
 		return 0, fmt.Errorf("write %s: after finish, commit or abort: %w", w.bucket.uri(w.key), batch.ErrInvalid)
