@@ -43,6 +43,7 @@ type Builder struct {
 	last      bounds // of its last row that has been written
 	written   tally
 	streams   [streams]io.Writer
+	runs      [streams][]byte // what the streams are still to get of the rows that were lent
 	full      bool
 	rest      tally // of the rows admitted since it is full
 	restStart int   // their beginning in the queue
@@ -139,6 +140,9 @@ func (b *Builder) Lend(item Item) error {
 func (b *Builder) Own() error {
 	if b.err != nil {
 		return b.err
+	}
+	if err := b.flush(); err != nil {
+		return b.fail(err)
 	}
 	return b.fail(b.queue.own())
 }
@@ -263,6 +267,11 @@ func (b *Builder) write() error {
 	} else if err := b.put(Aside, body); err != nil {
 		return err
 	}
+	if r.lent == nil { // its bytes may not last
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
 	b.written.add(&r, 1)
 	b.last = bounds{row: r.row, at: r.at, next: r.next}
 	b.queue.pop()
@@ -274,7 +283,37 @@ func (b *Builder) write() error {
 	return nil
 }
 
+// put gives bytes to a stream. Rows that were lent mostly lie one behind the
+// other where they are: they are written together.
 func (b *Builder) put(s Stream, bytes []byte) error {
+	run := b.runs[s]
+	if n := len(run); n > 0 && cap(run)-n >= len(bytes) && &run[:n+1][n] == &bytes[0] {
+		b.runs[s] = run[:n+len(bytes)]
+		return nil
+	}
+	if err := b.flushOne(s); err != nil {
+		return err
+	}
+	b.runs[s] = bytes
+	return nil
+}
+
+// flush writes what put has joined.
+func (b *Builder) flush() error {
+	for s := range b.runs {
+		if err := b.flushOne(Stream(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Builder) flushOne(s Stream) error {
+	run := b.runs[s]
+	if len(run) == 0 {
+		return nil
+	}
+	b.runs[s] = nil
 	if b.streams[s] == nil {
 		w, err := b.sink.Open(b.n, s)
 		if err != nil {
@@ -282,7 +321,7 @@ func (b *Builder) put(s Stream, bytes []byte) error {
 		}
 		b.streams[s] = w
 	}
-	_, err := b.streams[s].Write(bytes)
+	_, err := b.streams[s].Write(run)
 	return err
 }
 
@@ -359,6 +398,9 @@ func (b *Builder) close(rows int) error {
 		if err := b.write(); err != nil {
 			return err
 		}
+	}
+	if err := b.flush(); err != nil {
+		return err
 	}
 	p := Part{
 		N:        b.n,
