@@ -41,6 +41,13 @@ var list = []mutant{
 		Test: "TestInvocationsAtOnceShareOneLimitOfRequestsOnDemand", Package: "pipeline/sim",
 	},
 	{
+		Name: "a part is stored behind one that could not be written",
+		File: "pipeline/prepare.go",
+		Old: `		abortAll(s.whole.writers)
+		s.whole = nil`,
+		New: "		_ = s.whole",
+	},
+	{
 		Name: "a stored answer is asked for again",
 		File: "pipeline/ask.go",
 		Old:  "skip := a.have[id] || a.halted != nil",
