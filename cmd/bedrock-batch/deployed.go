@@ -160,8 +160,8 @@ func (a *app) notice(ctx context.Context, p *deployed.Pipeline, s *pipeline.Subm
 	if a.json {
 		a.object("notice", n)
 	}
-	a.say("%s: %s: %s: %d answered, %d failed, %d set aside, %d missing; %d input + %d output tokens%s", n.Label(), n.Status,
-		counted(n.Rows.Total, "row"), n.Rows.Answered, n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing, n.Tokens.Input, n.Tokens.Output, dollars(n.EstimatedCostUSD))
+	a.say("%s: %s: %s: %d answered%s, %d failed, %d set aside, %d missing; %d input + %d output tokens%s", n.Label(), n.Status,
+		counted(n.Rows.Total, "row"), n.Rows.Answered, known(n.Rows), n.Rows.Failed, n.Rows.SetAside, n.Rows.Missing, n.Tokens.Input, n.Tokens.Output, dollars(n.EstimatedCostUSD))
 	for _, e := range n.Errors {
 		a.say("  %d x %s: %s", e.Count, e.Code, e.Message)
 	}

@@ -208,6 +208,14 @@ func outcome(o *bedrockbatch.Outcome) map[string]any {
 	}
 }
 
+// known tells people how many of the answered rows were not paid now.
+func known(rows pipeline.Rows) string {
+	if rows.Known == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d known from before)", rows.Known)
+}
+
 // outcome tells people how it ended.
 func (a *app) outcome(o *bedrockbatch.Outcome) {
 	how := fmt.Sprintf("by %d jobs", len(o.Jobs))
@@ -217,8 +225,8 @@ func (a *app) outcome(o *bedrockbatch.Outcome) {
 	if o.OnDemand {
 		how = "on demand, as the rows are fewer than a job takes"
 	}
-	a.say("%s: %s: %d answered, %d failed, %d set aside, %d missing (%s); %d input + %d output = %d tokens%s", o.Status, counted(o.Rows.Total, "row"),
-		o.Rows.Answered, o.Rows.Failed, o.Rows.SetAside, o.Rows.Missing, how, o.Tokens.Input, o.Tokens.Output, o.Tokens.Total, dollars(o.CostUSD))
+	a.say("%s: %s: %d answered%s, %d failed, %d set aside, %d missing (%s); %d input + %d output = %d tokens%s", o.Status, counted(o.Rows.Total, "row"),
+		o.Rows.Answered, known(o.Rows), o.Rows.Failed, o.Rows.SetAside, o.Rows.Missing, how, o.Tokens.Input, o.Tokens.Output, o.Tokens.Total, dollars(o.CostUSD))
 	for _, e := range o.Errors {
 		a.say("  %d x %s: %s", e.Count, e.Code, e.Message)
 	}

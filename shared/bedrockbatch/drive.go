@@ -42,7 +42,9 @@ func (r *Run) drive(owner string) *drive {
 		JobRole:      c.opt.Role, Workload: r.rec.Settings, TempDir: c.opt.TempDir, MaxJobs: r.rec.MaxJobs, Models: c.models,
 		// All runs below one prefix share the limit of requests on demand.
 		Shared: &below{bucket: c.bucket, name: c.opt.Bucket, prefix: c.opt.Prefix},
-		Input:  r.bucket, Output: r.bucket, Uploads: d.post, Jobs: d.post, Clock: c.clock, Observer: observer,
+		// They know each other's answers too, where nothing else may stand.
+		Answers: &below{bucket: c.bucket, name: c.opt.Bucket, prefix: c.opt.Prefix + "_"},
+		Input:   r.bucket, Output: r.bucket, Uploads: d.post, Jobs: d.post, Clock: c.clock, Observer: observer,
 	}
 	d.submit = pipeline.NewSubmit(o, d.jobs, c.model)
 	d.collect = pipeline.NewCollect(o, d.jobs, quiet{})

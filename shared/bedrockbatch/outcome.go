@@ -102,7 +102,7 @@ func (r *Run) Outcome(ctx context.Context) (*Outcome, error) {
 		return nil, explain(err, "read summary of run %s", r.rec.Name)
 	}
 	o := &Outcome{
-		Name: r.rec.Name, Status: n.Status, Reason: n.Reason, Rows: n.Rows, CostUSD: n.EstimatedCostUSD, OnDemand: len(s.Parts) > 0,
+		Name: r.rec.Name, Status: n.Status, Reason: n.Reason, Rows: n.Rows, CostUSD: n.EstimatedCostUSD, OnDemand: len(s.Parts) > 0 && (n.Rows.Known == 0 || n.Rows.Known < n.Rows.Answered),
 		Tokens: Tokens{n.Tokens.Input, n.Tokens.Output, n.Tokens.Input + n.Tokens.Output},
 		Jobs:   n.Jobs, Errors: n.Errors, StartedAt: n.StartedAt, FinishedAt: n.FinishedAt, Places: n.Results,
 	}

@@ -227,8 +227,8 @@ func (c *Client) Runs(ctx context.Context) iter.Seq2[string, error] {
 				name, _, _ = strings.Cut(object.Key, "/")
 				break
 			}
-			if name == "" || !yield(name, nil) {
-				return
+			if name == "" || runName.MatchString(name) && !yield(name, nil) {
+				return // what is no run's is not told
 			}
 			after = name + "/\xff"
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch/batchtest/memory"
 	"github.com/bedrock-batch/bedrock-batch/shared/bedrockbatch"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
 func TestARunKilledAtAnyCallIsCarriedOnAndPaysNothingTwice(t *testing.T) {
@@ -68,6 +69,35 @@ func TestTheSameQuestionIsNeverPaidForTwice(t *testing.T) {
 	}
 	if n := len(w.bedrock.Asked()); n != 5 {
 		t.Errorf("%d questions were paid for", n)
+	}
+}
+
+// What earlier runs below the same prefix asked is known to a later one.
+func TestRunsThatPayForNewRowsOnlyKnowEachOther(t *testing.T) {
+	w := newWorld(t)
+	yes := true
+	spec := bedrockbatch.Spec{Model: haiku, Workload: workload.Workload{OnlyNew: &yes}}
+	for i, inputs := range []int{33, 40, 40} { // two jobs, on demand, nothing
+		spec.Name = fmt.Sprintf("run-%d", i)
+		run, o, err := w.client(t).Process(t.Context(), spec, bedrockbatch.Prompts(prompts(inputs)...), nil)
+		if err != nil || o.Status != "Completed" || o.Rows.Answered != int64(inputs) || o.OnDemand != (i == 1) {
+			t.Fatalf("run %d: %v %+v", i, err, o)
+		}
+		answers, err := bedrockbatch.Collect(run.Answers(t.Context()))
+		if err != nil || len(answers) != inputs {
+			t.Fatalf("run %d: %d answers, %v", i, len(answers), err)
+		}
+		if st, err := run.Status(t.Context()); err != nil || st.Records.Success != int64(inputs) || st.Current != int64(inputs) {
+			t.Errorf("run %d: %+v, %v", i, st, err)
+		}
+	}
+	if jobs, asked := len(w.bedrock.All()), len(w.bedrock.Asked()); jobs != 2 || asked != 7 {
+		t.Errorf("%d jobs, %d questions on demand", jobs, asked)
+	}
+	for name, err := range w.client(t).Runs(t.Context()) {
+		if err != nil || strings.HasPrefix(name, "_") {
+			t.Errorf("run %q, %v", name, err)
+		}
 	}
 }
 

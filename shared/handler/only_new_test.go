@@ -12,11 +12,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch/batchtest/memory"
+	"github.com/bedrock-batch/bedrock-batch/shared/config"
 	"github.com/bedrock-batch/bedrock-batch/shared/handler/handlertest"
 	"github.com/bedrock-batch/bedrock-batch/shared/pipeline"
 )
@@ -440,13 +442,13 @@ func TestKnownAnswersMayGoWhileTheyAreUsed(t *testing.T) {
 		"the service is busy for a while":   {batch.ErrUnavailable, 1, 1, 8},
 		"the service throttles for a while": {batch.ErrThrottled, 2, 1, 8},
 	} {
-		reads := 0
+		var reads atomic.Int64
 		w, asked := telling(t, func(w *handlertest.World) {
 			w.Hook = refuses(func(call, key string) error {
 				if call != "Bucket.Open" || !strings.HasPrefix(key, "out/known/") {
 					return nil
 				}
-				if reads++; reads >= c.from && reads < c.from+c.times {
+				if n := int(reads.Add(1)); n >= c.from && n < c.from+c.times {
 					return fmt.Errorf("open %s: %w", key, c.err)
 				}
 				return nil
@@ -566,5 +568,63 @@ func TestOnlyNewSurvivesACrashAtEveryWrite(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// Requests come with stretches of answers, not with rows, in whatever order the
+// rows come, and for documents that come one by one.
+func TestKnownAnswersAreReadInStretches(t *testing.T) {
+	const rows = 6000
+	lines := bytes.SplitAfter(bytes.TrimSuffix(prompts(rows), []byte("\n")), []byte("\n"))
+	lines[rows-1] = append(lines[rows-1], '\n')
+	for name, mix := range map[string]func(i int) int{
+		"in order":         func(i int) int { return i },
+		"in another order": func(i int) int { return i * 1009 % rows },
+	} {
+		var reads atomic.Int64
+		w, asked := telling(t, func(w *handlertest.World) {
+			w.Settings.Quotas = config.Quotas{MinRecords: 100, MaxRecords: 2000, MaxFileBytes: 1 << 30}
+			w.Hook = refuses(func(call, key string) error {
+				if call == "Bucket.Open" && strings.HasPrefix(key, "out/known/") {
+					reads.Add(1)
+				}
+				return nil
+			})
+		})
+		w.Input.Set("a/workload.yaml", []byte(nova+onlyNew))
+		w.Input.Set("a/first.jsonl", bytes.Join(lines, nil))
+		w.Run()
+		mixed := make([][]byte, rows)
+		for i := range mixed {
+			mixed[i] = lines[mix(i)]
+		}
+		w.Input.Set("a/second.jsonl", bytes.Join(mixed, nil))
+		w.Run()
+		if n := w.Notices(); len(n) != 2 || n[1].Rows.Known != rows || asked.sum() != rows {
+			t.Fatalf("%s: %+v", name, n)
+		}
+		t.Logf("%s: %d reads for %d rows of 3 parts", name, reads.Load(), rows)
+		if reads.Load() > 60 {
+			t.Errorf("%s: %d reads for %d rows", name, reads.Load(), rows)
+		}
+	}
+	var reads atomic.Int64
+	w, _ := telling(t, func(w *handlertest.World) {
+		w.Settings.Quotas = config.Quotas{MinRecords: 100, MaxRecords: 2000, MaxFileBytes: 1 << 30}
+		w.Hook = refuses(func(call, key string) error {
+			if call == "Bucket.Open" && strings.HasPrefix(key, "out/known/") {
+				reads.Add(1)
+			}
+			return nil
+		})
+	})
+	w.Input.Set("docs/workload.yaml", []byte(summarise+onlyNew))
+	for range 2 {
+		drop(w, 400)
+		w.Run()
+		w.Clock.Advance(time.Hour)
+	}
+	if n := w.Notices(); len(n) != 2 || n[1].Rows.Known != 400 || reads.Load() > 20 {
+		t.Errorf("%d reads for 400 documents: %+v", reads.Load(), n)
 	}
 }

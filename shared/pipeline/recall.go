@@ -132,7 +132,7 @@ func (r *submitRun) recall(ctx context.Context, h *hold, w workload.Workload) (*
 
 // list finds the parts whose answers are looked at.
 func (m *memory) list(ctx context.Context, prefix string) error {
-	for object, err := range m.output.List(ctx, prefix, "") {
+	for object, err := range m.answers.List(ctx, prefix, "") {
 		if batch.Passing(err) || ctx.Err() != nil {
 			return fmt.Errorf("list known answers: %w", err)
 		}
@@ -176,7 +176,7 @@ func (m *memory) load(ctx context.Context, i int, into []memo) error {
 // read reads a stretch of what is remembered. It is nil, and told, where that
 // cannot be read for good: its rows are paid again.
 func (m *memory) read(ctx context.Context, key string, off, end int64) ([]byte, error) {
-	body, err := m.output.Open(ctx, key, "", off, end)
+	body, err := m.answers.Open(ctx, key, "", off, end)
 	if err == nil {
 		defer body.Close()
 		data := make([]byte, end-off)

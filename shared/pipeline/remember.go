@@ -156,7 +156,7 @@ func (r *collectRun) writeKnown(ctx context.Context, s *Submission, w workload.W
 		return err
 	}
 	defer results.Close()
-	file, err := r.output.Create(ctx, prefix+knownName(*p.EndedAt, s.ID, p.N, p.Attempt, answered))
+	file, err := r.answers.Create(ctx, prefix+knownName(*p.EndedAt, s.ID, p.N, p.Attempt, answered))
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,10 @@ type core struct {
 	input      InputBucket
 	output     batch.Bucket
 	// shared holds what the deployment's invocations tell each other.
-	shared    batch.Documents
+	shared batch.Documents
+	// answers holds what is remembered for workloads that pay for new rows
+	// only.
+	answers   batch.Bucket
 	uploads   Queue
 	jobsQueue Queue
 	clock     Clock

@@ -51,7 +51,10 @@ type Options struct {
 	Output  batch.Bucket
 	// Shared is where those stand together who share one limit of requests
 	// on demand (settings' on_demand_concurrency). Nil: Output.
-	Shared   batch.Documents
+	Shared batch.Documents
+	// Answers is where those stand that are remembered for workloads that pay
+	// for new rows only. Nil: Output.
+	Answers  batch.Bucket
 	Uploads  Queue
 	Jobs     Queue
 	Clock    Clock
@@ -65,8 +68,11 @@ func (o Options) core() core {
 	if o.Shared == nil {
 		o.Shared = o.Output
 	}
+	if o.Answers == nil {
+		o.Answers = o.Output
+	}
 	return core{
-		deployment: o.Deployment, settings: o.Settings, input: o.Input, output: o.Output, shared: o.Shared,
+		deployment: o.Deployment, settings: o.Settings, input: o.Input, output: o.Output, shared: o.Shared, answers: o.Answers,
 		uploads: o.Uploads, jobsQueue: o.Jobs, clock: o.Clock, observer: o.Observer,
 	}
 }
