@@ -197,7 +197,7 @@ func (o *origins) seek(ctx context.Context, f *answer.Failure) error {
 		}
 		o.body, o.at = body, f.Off
 	}
-	if _, err := io.CopyN(io.Discard, o.body, f.Off-o.at); err != nil {
+	if err := pass(o.body, f.Off-o.at); err != nil {
 		return fmt.Errorf("read the rows again: %w", err)
 	}
 	if int64(cap(o.raw)) < f.Len {
@@ -209,4 +209,14 @@ func (o *origins) seek(ctx context.Context, f *answer.Failure) error {
 	}
 	o.at = f.Off + f.Len
 	return nil
+}
+
+// pass passes over n bytes of r.
+func pass(r io.Reader, n int64) error {
+	if d, ok := r.(interface{ Discard(int) (int, error) }); ok {
+		_, err := d.Discard(int(n))
+		return err
+	}
+	_, err := io.CopyN(io.Discard, r, n)
+	return err
 }

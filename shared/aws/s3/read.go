@@ -259,6 +259,33 @@ func (r *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Discard passes over n bytes, as bufio.Reader's does, without touching them.
+func (r *ahead) Discard(n int) (passed int, err error) {
+	if r.lead != nil && r.err == nil {
+		part, err := io.CopyN(io.Discard, r.lead, int64(n))
+		if passed = int(part); err != nil && err != io.EOF {
+			r.err = err
+			return passed, err
+		}
+	}
+	for passed < n {
+		if r.err != nil {
+			return passed, r.err
+		}
+		if r.lead != nil {
+			r.lead.close()
+			r.lead = nil
+		}
+		if err := r.fill(); err != nil {
+			return passed, err
+		}
+		step := min(n-passed, len(r.rest))
+		r.rest = r.rest[step:]
+		passed += step
+	}
+	return passed, nil
+}
+
 // WriteTo spares io.Copy a buffer between the chunks and w.
 func (r *ahead) WriteTo(w io.Writer) (total int64, err error) {
 	if r.lead != nil {

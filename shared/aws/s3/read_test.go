@@ -208,3 +208,33 @@ func TestCopyingOutOfAReaderGivesTheSameBytesAndErrors(t *testing.T) {
 		t.Fatalf("%d bytes (%v)", n, err)
 	}
 }
+
+func TestBytesThatArePassedOverAreNotRead(t *testing.T) {
+	const size = 23<<20 + 5
+	o := &object{body: numbers(size), etag: "one"}
+	for _, steps := range [][]int{
+		{0, 10, 5 << 20, 3 << 20, 1, 9 << 20, size}, // the first part, and several at once
+		{8 << 20, 8 << 20, 7<<20 + 5, 1},            // at the borders of parts
+		{1, 1, 23 << 20, 3, 1},                      // to the very end
+	} {
+		r, err := s3.Over(o, "b", s3.Settings{}).Open(t.Context(), "k", "", 0, batch.Whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, two := 0, make([]byte, 2)
+		for _, n := range steps {
+			passed, err := r.(interface{ Discard(int) (int, error) }).Discard(n)
+			if at += passed; passed != min(n, size-at+passed) || (passed == n) != (err == nil) || err != nil && err != io.EOF {
+				t.Fatalf("%d of %d bytes passed over, up to %d: %v", passed, n, at, err)
+			}
+			got, err := io.ReadFull(r, two)
+			if !bytes.Equal(two[:got], o.body[at:min(at+2, size)]) || got < 2 && err == nil {
+				t.Fatalf("at %d: % x (%v)", at, two[:got], err)
+			}
+			at += got
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
