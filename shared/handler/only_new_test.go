@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math/rand/v2"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -626,5 +629,48 @@ func TestKnownAnswersAreReadInStretches(t *testing.T) {
 	}
 	if n := w.Notices(); len(n) != 2 || n[1].Rows.Known != 400 || reads.Load() > 20 {
 		t.Errorf("%d reads for 400 documents: %+v", reads.Load(), n)
+	}
+}
+
+// What is held of what is remembered is 32 bytes an answer; as much again is
+// read of it.
+func TestAMillionKnownAnswersTakeLittleMemory(t *testing.T) {
+	const parts, rows = 20, 50_000
+	w, _ := telling(t, nil)
+	w.Input.Set("a/workload.yaml", []byte(nova+onlyNew))
+	w.Input.Set("a/first.jsonl", prompts(8))
+	w.Run()
+	own := w.Output.Keys("known/")[0]
+	folder, name := own[:strings.LastIndexByte(own, '/')+1], own[strings.LastIndexByte(own, '/')+1:]
+	middle := name[16:strings.LastIndexByte(name, '-')]
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range parts {
+		entries := make([][24]byte, rows)
+		for j := range entries {
+			binary.BigEndian.PutUint64(entries[j][:], rnd.Uint64())
+			binary.BigEndian.PutUint64(entries[j][16:], 100)
+		}
+		slices.SortFunc(entries, func(a, b [24]byte) int { return bytes.Compare(a[:], b[:]) })
+		body := bytes.Repeat([]byte("x"), 1000)
+		for j := range entries {
+			body = append(body, entries[j][:]...)
+		}
+		w.Output.Set(fmt.Sprintf("%s%016x%s-%d", folder, i, middle, rows), body)
+	}
+	w.Input.Set("a/second.jsonl", prompts(8))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	began := time.Now()
+	w.Run()
+	took := time.Since(began)
+	runtime.ReadMemStats(&after)
+	n := w.Notices()[1]
+	if r := summary(t, w, n).Recall; n.Rows.Known != 8 || r.Answers != parts*rows+8 {
+		t.Fatalf("%+v, %+v", n.Rows, r)
+	}
+	allocated := (after.TotalAlloc - before.TotalAlloc) >> 20
+	t.Logf("%d answers looked at in %v, %d MB allocated", parts*rows, took, allocated)
+	if allocated > 90 {
+		t.Errorf("%d MB were allocated", allocated)
 	}
 }

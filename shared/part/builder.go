@@ -61,15 +61,16 @@ type tally struct {
 }
 
 func (t *tally) add(r *row, sign int) {
-	switch {
-	case r.record > 0:
+	if r.record > 0 {
 		t.records += sign
 		t.bytes += int64(sign) * int64(r.record)
-	case r.known > 0:
-		t.known += sign
-	default:
-		t.aside += sign
+		return
 	}
+	if r.record < 0 {
+		t.known += sign
+		return
+	}
+	t.aside += sign
 }
 
 // enough: so many rows that are no records were taken that the part ends.
@@ -123,14 +124,8 @@ func (b *Builder) Lend(item Item) error {
 	if b.err != nil {
 		return b.err
 	}
-	given := 0
-	for _, line := range [...][]byte{item.Record, item.Known, item.Aside} {
-		if len(line) > 0 {
-			given++
-		}
-	}
-	if given != 1 {
-		return b.fail(fmt.Errorf("add row %d to a part: exactly one of record, known result and set-aside line must be given", item.Index.Row))
+	if (len(item.Record) > 0) == (len(item.Aside) > 0) {
+		return b.fail(fmt.Errorf("add row %d to a part: exactly one of record and set-aside line must be given", item.Index.Row))
 	}
 	b.queue.push(&item)
 	return b.fail(b.settle())
@@ -253,18 +248,14 @@ func (b *Builder) write() error {
 	if err != nil {
 		return err
 	}
-	lines, index := Records, Index
-	if r.known > 0 {
-		lines, index = Known, KnownIndex
-	}
-	if r.record+r.known > 0 {
-		if err := b.put(lines, body); err != nil {
+	if r.record > 0 {
+		if err := b.put(Records, body); err != nil {
 			return err
 		}
-		if err := b.put(index, tail); err != nil {
+		if err := b.put(Index, tail); err != nil {
 			return err
 		}
-	} else if err := b.put(Aside, body); err != nil {
+	} else if err := b.putOther(&r, body, tail); err != nil {
 		return err
 	}
 	if r.lent == nil { // its bytes may not last
@@ -281,6 +272,17 @@ func (b *Builder) write() error {
 		b.restStart--
 	}
 	return nil
+}
+
+// putOther writes a row that is no record.
+func (b *Builder) putOther(r *row, body, tail []byte) error {
+	if r.record == 0 {
+		return b.put(Aside, body)
+	}
+	if err := b.put(Known, body); err != nil {
+		return err
+	}
+	return b.put(KnownIndex, tail)
 }
 
 // put gives bytes to a stream. Rows that were lent mostly lie one behind the
@@ -377,7 +379,7 @@ func (b *Builder) move(count int) (int, bool) {
 	bytes := b.rest.bytes
 	for i := b.restStart - 1; i >= 0; i-- {
 		r := b.queue.at(i)
-		if r.record == 0 {
+		if r.record <= 0 {
 			continue
 		}
 		if bytes += int64(r.record); bytes > b.quota.MaxBytes {

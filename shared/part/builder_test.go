@@ -122,8 +122,8 @@ func lend(t testing.TB, q part.Quota, opt part.Options, items []part.Item, group
 	for some := range slices.Chunk(items, group) {
 		var lent [][]byte
 		for _, item := range some {
-			item.Record, item.Known, item.Aside = bytes.Clone(item.Record), bytes.Clone(item.Known), bytes.Clone(item.Aside)
-			lent = append(lent, item.Record, item.Known, item.Aside)
+			item.Record, item.Aside = bytes.Clone(item.Record), bytes.Clone(item.Aside)
+			lent = append(lent, item.Record, item.Aside)
 			if err := b.Lend(item); err != nil {
 				t.Fatal(err)
 			}

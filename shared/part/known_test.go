@@ -14,7 +14,7 @@ func mixed(sizes []int, known func(i int) bool) []part.Item {
 	items := rowsOf(sizes)
 	for i := range items {
 		if item := &items[i]; item.Record != nil && known(i) {
-			item.Record, item.Known = nil, item.Record
+			item.Record, item.Aside, item.Known = nil, item.Record, true
 		}
 	}
 	return items
@@ -96,7 +96,7 @@ func TestPartsWithKnownRowsAreLegalAndCanBeResumed(t *testing.T) {
 		}
 		want := 0
 		for _, item := range items {
-			if item.Known != nil {
+			if item.Known {
 				want++
 			}
 		}

@@ -38,17 +38,18 @@ type Quota struct {
 	MaxBytes   int64
 }
 
-// Item is one row on its way into a part. Exactly one of Record, Known and Aside
-// is set. The Builder keeps none of the slices after Add or Own has returned,
+// Item is one row on its way into a part. Exactly one of Record and Aside is
+// set. The Builder keeps none of the slices after Add or Own has returned,
 // except the positions' Context.
 type Item struct {
 	// Record is the whole line {"recordId":...,"modelInput":...}\n.
 	Record []byte
-	// Known is the whole line of the results of a row whose answer is known
-	// already: no job is asked about it, and it counts towards no quota.
-	Known []byte
 	// Aside is the whole line for set-aside.jsonl, its line end included.
 	Aside []byte
+	// Known says that Aside is the line of the results of a row whose answer
+	// is known already: no job is asked about it, and it counts towards no
+	// quota.
+	Known bool
 	// Index is the row's line of the index; of a set-aside row only Row
 	// counts.
 	Index Entry

@@ -12,8 +12,7 @@ import (
 // behind it (the known result likewise) or the set-aside line, lie in the store; those of a row that has
 // just come still lie with the caller, and its line of the index in tails.
 type row struct {
-	record   int // size of the record, 0 for other rows
-	known    int // size of the known result, 0 for other rows
+	record   int // size of the record, 0 for a set-aside row, less for a known one
 	row      int64
 	at, next dataset.Position
 	span     span
@@ -49,14 +48,14 @@ func (q *queue) push(item *Item) {
 		q.ring, q.head = grown, 0
 	}
 	r := row{record: len(item.Record), row: item.Index.Row, at: item.At, next: item.Next, lent: item.Record, tail: len(q.tails)}
-	switch {
-	case r.record > 0:
+	if r.record > 0 {
 		q.tails = AppendEntry(q.tails, item.Index)
-	case len(item.Known) > 0:
-		r.known, r.lent = len(item.Known), item.Known
-		q.tails = AppendEntry(q.tails, item.Index)
-	default:
+	} else {
 		r.lent = item.Aside
+		if item.Known {
+			r.record = -len(item.Aside)
+			q.tails = AppendEntry(q.tails, item.Index)
+		}
 	}
 	r.bytes = int64(len(r.lent) + len(q.tails) - r.tail)
 	q.count++
@@ -88,10 +87,11 @@ func (q *queue) payload(r *row) (body, tail []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("take row %d back: %w", r.row, err)
 	}
-	if r.record+r.known == 0 {
+	if r.record == 0 {
 		return bytes, nil, nil
 	}
-	return bytes[:r.record+r.known], bytes[r.record+r.known:], nil
+	size := max(r.record, -r.record)
+	return bytes[:size], bytes[size:], nil
 }
 
 func (q *queue) pop() {

@@ -214,7 +214,7 @@ func (p *preparing) addAll(b *rendered, at dataset.Position, builder *part.Build
 			item.Aside = line
 		} else {
 			if r.known {
-				item.Known = line
+				item.Aside, item.Known = line, true
 			} else {
 				item.Record = line
 			}
