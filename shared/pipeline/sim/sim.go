@@ -24,9 +24,9 @@ const (
 	// maxCalls is more than the worst schedule needs; who calls oftener goes
 	// round in circles.
 	maxCalls = 30_000
-	// callsPerHour are those of a dozen submissions that wait for a slot: four
-	// times an hour each takes its lease and looks through the line.
-	callsPerHour = 12 * 4 * 30
+	// callsPerHour are those of submissions that wait for a slot: a few times an
+	// hour each takes its lease and looks through the line.
+	callsPerHour = 300
 	// patience is how long after the storm everything must have ended.
 	patience = 30 * 24 * time.Hour
 )
@@ -203,7 +203,7 @@ func (s *sim) mostCalls() int {
 	case s.w.drought:
 		return 10 * maxCalls
 	case s.w.siege:
-		return maxCalls + int(s.w.storm.Hours())*callsPerHour
+		return maxCalls + int(s.clock.Now().Sub(epoch).Hours())*callsPerHour
 	}
 	return maxCalls
 }
