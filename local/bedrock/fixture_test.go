@@ -157,6 +157,13 @@ func (b *bus) Publish(_ context.Context, envelope []byte) error {
 	return nil
 }
 
+// all are the events so far.
+func (b *bus) all() []event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.events)
+}
+
 // path is the statuses that a job went through.
 func (b *bus) path(name string) []string {
 	b.mu.Lock()

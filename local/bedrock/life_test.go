@@ -191,7 +191,8 @@ func TestJobsThatCannotRunFailWhileValidating(t *testing.T) {
 				if *got.TotalRecordCount != 0 {
 					t.Errorf("%d records counted", *got.TotalRecordCount)
 				}
-				last := w.bus.events[len(w.bus.events)-1]
+				all := w.bus.all()
+				last := all[len(all)-1]
 				if last.Detail.Status != "Failed" || last.Detail.FailureMessage != *got.Message {
 					t.Errorf("event %+v", last.Detail)
 				}
@@ -314,8 +315,9 @@ func TestEventsHaveTheShapeOfTheRealOnes(t *testing.T) {
 			w.create(fmt.Sprintf("job-%d", i), records(100))
 		}
 		time.Sleep(10 * time.Second)
-		odd := 0
-		for _, e := range w.bus.events {
+		synctest.Wait()
+		odd, all := 0, w.bus.all()
+		for _, e := range all {
 			if e.Source != "aws.bedrock" || e.DetailType != "Batch Inference Job State Change" || !slices.Equal(e.Resources, []string{e.Detail.BatchJobArn}) {
 				t.Errorf("event %+v", e)
 			}
@@ -326,8 +328,8 @@ func TestEventsHaveTheShapeOfTheRealOnes(t *testing.T) {
 				odd++
 			}
 		}
-		if odd == 0 || odd == len(w.bus.events) {
-			t.Errorf("%d of %d times in the odd form, want some", odd, len(w.bus.events))
+		if odd == 0 || odd == len(all) {
+			t.Errorf("%d of %d times in the odd form, want some", odd, len(all))
 		}
 	})
 }
