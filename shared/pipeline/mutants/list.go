@@ -38,7 +38,7 @@ var list = []mutant{
 		File: "pipeline/seats.go",
 		Old:  "t.shared.Put(ctx, seatsKey, body, cond)",
 		New:  "t.shared.Put(ctx, seatsKey, body, func(batch.Condition) batch.Condition { return batch.Condition{} }(cond))",
-		Test: "TestInvocationsAtOnceShareOneLimitOfRequestsOnDemand", Package: "pipeline/sim",
+		Test: "TestASeatTakenBetweenAnothersReadAndWriteIsNotWrittenOver", Package: "pipeline/sim",
 	},
 	{
 		Name: "a part is stored behind one that could not be written",
