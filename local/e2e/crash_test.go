@@ -75,7 +75,7 @@ func TestACrashWhileAnsweringOnDemandLosesNothing(t *testing.T) {
 
 func TestACrashWhileGatheringLosesNothing(t *testing.T) {
 	t.Parallel()
-	u := begin(t, hasty(10))
+	u := begin(t, hasty(10, "--slow-s3", "60ms")) // so that a round takes as long as a look at it
 	u.settings("docs/", nova+"prompt_template: 'Say it in few words: {content}'\ngather: {quiet: 3s}\n")
 	bodies := map[string][]byte{}
 	for i := range 120 {
