@@ -36,6 +36,9 @@ func (r *submitRun) prepare(ctx context.Context, h *hold) error {
 	if h.Checkpoint == nil {
 		// What an invocation that died left behind is written again.
 		p.counts, p.parts = Rows{}, nil
+		if err := p.forget(ctx); err != nil {
+			return err
+		}
 	} else {
 		p.at, p.first = h.Checkpoint.Position, h.Checkpoint.Part
 	}
@@ -54,6 +57,19 @@ func (r *submitRun) prepare(ctx context.Context, h *hold) error {
 		return err
 	}
 	return p.finish(ctx)
+}
+
+// forget takes the parts of an earlier reading out of the submission before
+// their objects are written again, where that may make others of them: more may
+// be known by now than was then.
+func (p *preparing) forget(ctx context.Context) error {
+	if !p.w.PaysOnlyNew() || len(p.h.Parts) == 0 {
+		return nil
+	}
+	return p.h.change(ctx, func(s *Submission) error {
+		s.Parts = s.Parts[:0]
+		return nil
+	})
 }
 
 // refusal is a reason to reject an upload that shows while it is read.
