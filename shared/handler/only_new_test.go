@@ -574,6 +574,56 @@ func TestOnlyNewSurvivesACrashAtEveryWrite(t *testing.T) {
 	}
 }
 
+// An upload that is read twice, the second time when half of its rows are known,
+// and given up before the second reading is told in its state: the books are
+// those of one reading.
+func TestAnUploadReadAgainWithMoreKnownKeepsItsBooks(t *testing.T) {
+	var id string
+	w, _ := telling(t, func(w *handlertest.World) {
+		w.Hook = crashesAt(func(call, key string) bool {
+			if id == "" && call == "Bucket.Put" && strings.Contains("/"+key, "/waiting/") {
+				id = key[strings.LastIndexByte(key, '-')+1:] // its first reading is told, but not that it has ended
+				return true
+			}
+			return id != "" && call == "Bucket.Commit" && strings.Contains(key, id) && strings.HasSuffix(key, "/0-1.index")
+		})
+	})
+	w.Input.Set("a/workload.yaml", []byte(nova+onlyNew))
+	w.Input.Set("a/all.jsonl", prompts(12))
+	w.Run()
+	if id == "" {
+		t.Fatal("nothing waits")
+	}
+	w.Input.Set("a/half.jsonl", prompts(6))
+	w.Run()
+	for range 10 {
+		w.Clock.Advance(time.Hour)
+		w.Ticks(7)
+	}
+	byUpload := map[string]pipeline.Notice{}
+	for _, n := range w.Notices() {
+		byUpload[n.Upload.Key] = n
+	}
+	half, all := byUpload["a/half.jsonl"].Rows, byUpload["a/all.jsonl"]
+	if half.Answered != 6 || all.Status != pipeline.StatusFailed {
+		t.Fatalf("half: %+v, all: %+v", half, all)
+	}
+	if r := all.Rows; r.Answered+r.Failed+r.SetAside+r.Missing != r.Total || len(summary(t, w, all).Mismatches) > 0 {
+		t.Errorf("rows %+v, mismatches %v", r, summary(t, w, all).Mismatches)
+	}
+}
+
+// crashesAt kills the invocation behind the calls about keys that it is told of.
+type crashesAt func(call, key string) bool
+
+func (c crashesAt) Before(context.Context, string, string) error { return nil }
+func (c crashesAt) After(_ context.Context, call, key string, err error) error {
+	if c(call, key) {
+		panic(handlertest.Crash)
+	}
+	return err
+}
+
 // Requests come with stretches of answers, not with rows, in whatever order the
 // rows come, and for documents that come one by one.
 func TestKnownAnswersAreReadInStretches(t *testing.T) {

@@ -41,6 +41,13 @@ var list = []mutant{
 		Test: "TestASeatTakenBetweenAnothersReadAndWriteIsNotWrittenOver", Package: "pipeline/sim",
 	},
 	{
+		Name: "parts of an earlier reading stay while more is known",
+		File: "pipeline/prepare.go",
+		Old:  "if !p.w.PaysOnlyNew() || len(p.h.Parts) == 0 {",
+		New:  "if len(p.h.Parts) >= 0 {",
+		Test: "TestAnUploadReadAgainWithMoreKnownKeepsItsBooks", Package: "handler",
+	},
+	{
 		Name: "a part is stored behind one that could not be written",
 		File: "pipeline/prepare.go",
 		Old: `		abortAll(s.whole.writers)
