@@ -273,33 +273,29 @@ func (r *collectRun) endUnprepared(ctx context.Context, h *hold) error {
 	})
 }
 
-// collectEnded gathers the parts that have ended. A part is committed behind the next
-// one: its last bytes are on their way meanwhile.
+// collectEnded gathers the parts that have ended, one after the other: a part
+// whose output kills whoever reads it must not keep the one before from being
+// stored.
 func (r *collectRun) collectEnded(ctx context.Context, h *hold, w workload.Workload) (late time.Duration, err error) {
 	late = noDelay
-	var before *wholeAnswers
-	defer func() { before.abort() }()
 	for i := 0; i < len(h.Parts); i++ {
 		p := h.Parts[i]
 		if p.Status != PartEnded {
 			continue
 		}
-		var next *wholeAnswers
-		delay, err := noDelay, errSliceOver
-		if !r.sliceOver() {
-			next, delay, err = r.part(ctx, h, w, p)
+		if r.sliceOver() {
+			return noDelay, errSliceOver
 		}
-		// The one before is whole, whatever came of this one.
-		cerr := r.settle(ctx, h, before)
-		if before = next; err == nil {
-			err = cerr
+		whole, delay, err := r.part(ctx, h, w, p)
+		if err == nil {
+			err = r.settle(ctx, h, whole)
 		}
 		if err != nil {
 			return noDelay, err
 		}
 		late = max(late, delay)
 	}
-	return late, r.settle(ctx, h, before)
+	return late, nil
 }
 
 // wholeAnswers is a part whose lines are written, but not committed.
