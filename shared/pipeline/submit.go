@@ -286,6 +286,12 @@ func (r *submitRun) steps(ctx context.Context, h *hold) (delay time.Duration, ex
 			return noDelay, true, err
 		}
 	}
+	if h.Stop {
+		// Who created a job meanwhile, and was to stop it, may have died.
+		if err := r.stopJobs(ctx, h.Submission); err != nil {
+			return noDelay, true, err
+		}
+	}
 	look, err := r.deadline(ctx, h)
 	if err != nil {
 		return noDelay, true, err
@@ -410,7 +416,11 @@ func (r *submitRun) stopJobs(ctx context.Context, s *Submission) error {
 		if p.How != ByJob || p.JobARN == "" || partRank[p.Status] >= partRank[PartEnded] {
 			continue
 		}
-		if err := r.jobs.Stop(ctx, p.JobARN); err != nil && !errors.Is(err, batch.ErrConflict) {
+		err := r.jobs.Stop(ctx, p.JobARN)
+		if errors.Is(err, batch.ErrConflict) {
+			continue // it is stopping, or over
+		}
+		if err != nil {
 			return fmt.Errorf("stop job %s: %w", p.JobARN, err)
 		}
 		r.note(ctx, "job stopped", s.ID, "job", p.JobARN)
