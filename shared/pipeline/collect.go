@@ -286,10 +286,7 @@ func (r *collectRun) collectEnded(ctx context.Context, h *hold, w workload.Workl
 		if r.sliceOver() {
 			return noDelay, errSliceOver
 		}
-		whole, delay, err := r.part(ctx, h, w, p)
-		if err == nil {
-			err = r.settle(ctx, h, whole)
-		}
+		delay, err := r.part(ctx, h, w, p)
 		if err != nil {
 			return noDelay, err
 		}
@@ -298,108 +295,68 @@ func (r *collectRun) collectEnded(ctx context.Context, h *hold, w workload.Workl
 	return late, nil
 }
 
-// wholeAnswers is a part whose lines are written, but not committed.
-type wholeAnswers struct {
-	part            Part
-	w               workload.Workload
-	source          func(int) (string, error)
-	tally           answer.Tally
-	manifest        *batch.Manifest
-	results, failed batch.Writer // nil: it has no records
-}
-
-func (g *wholeAnswers) abort() {
-	if g != nil && g.results != nil {
-		g.results.Abort()
-		g.failed.Abort()
-	}
-}
-
-// settle makes a part's lines visible and stores what came of it.
-func (r *collectRun) settle(ctx context.Context, h *hold, g *wholeAnswers) error {
-	if g == nil {
-		return nil
-	}
-	defer g.abort()
-	var wrote, lost batch.Object
-	if g.results != nil {
-		var err error
-		if wrote, err = g.results.Commit(); err == nil {
-			lost, err = g.failed.Commit()
-		}
-		if err != nil {
-			return fmt.Errorf("write answers of part %d: %w", g.part.N, err)
-		}
-	}
-	if err := r.remember(ctx, h.Submission, g.w, g.part, g.tally.Answered, g.source); err != nil {
-		return err
-	}
-	return r.store(ctx, h, g, wrote.Size, lost.Size)
-}
-
 // part gathers one ended part. delay is not noDelay if its output is not all
 // there yet.
-func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, p Part) (g *wholeAnswers, delay time.Duration, err error) {
-	g = &wholeAnswers{part: p, w: w}
-	if p.Records == 0 {
-		return g, noDelay, nil
-	}
+func (r *collectRun) part(ctx context.Context, h *hold, w workload.Workload, p Part) (delay time.Duration, err error) {
 	n, attempt := p.N, p.Attempt
+	if p.Records == 0 {
+		return noDelay, r.store(ctx, h, n, attempt, answer.Tally{}, nil, 0, 0)
+	}
 	outputs, manifest, err := r.outputs(ctx, h.ID, p)
 	if err != nil {
-		return nil, noDelay, err
+		return noDelay, err
 	}
-	g.manifest = manifest
 	wait := r.clock.Now().Sub(*p.EndedAt) < r.settings.LateOutput.Std()
 	if wait && p.JobStatus == batch.Completed && p.How == ByJob && (len(outputs) == 0 || manifest == nil) {
-		return nil, outputAgain, nil
+		return outputAgain, nil
 	}
 	source, err := r.sources(ctx, h.Submission)
 	if err != nil {
-		return nil, noDelay, err
+		return noDelay, err
 	}
-	g.source = source
 	shape, err := w.Schema()
 	if err != nil {
-		return nil, noDelay, fmt.Errorf("read the schema of submission %s: %w", h.ID, err)
+		return noDelay, fmt.Errorf("read the schema of submission %s: %w", h.ID, err)
 	}
 	results, err := r.output.Create(ctx, answersKey(h.ID, n, attempt, "results.jsonl"))
 	if err != nil {
-		return nil, noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
+		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
 	}
+	defer results.Abort()
 	failed, err := r.output.Create(ctx, answersKey(h.ID, n, attempt, "failed.jsonl"))
 	if err != nil {
-		results.Abort()
-		return nil, noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
+		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
 	}
-	g.results, g.failed = results, failed
-	whole := false
-	defer func() {
-		if !whole {
-			g.abort()
-			g = nil
-		}
-	}()
-	g.tally, err = answer.Order(ctx, answer.Job{
+	defer failed.Abort()
+	tally, err := answer.Order(ctx, answer.Job{
 		Index: func(ctx context.Context) (io.ReadCloser, error) {
 			return r.output.Open(ctx, indexKey(h.ID, n, attempt), "", 0, batch.Whole)
 		},
 		Outputs: outputs, Invocation: h.Invocation, Family: prompt.FamilyOf(w), Attempt: attempt,
-		Raw: w.Output != nil && w.Output.Raw != nil && *w.Output.Raw, JSON: shape, Source: source,
+		Raw: w.Raw(), JSON: shape, Source: source,
 		Dir: r.tempDir, Memory: r.settings.MemoryBytes, Spill: r.settings.SpillBytes,
 		Results: results, Failed: failed,
 	})
 	if err != nil {
-		return nil, noDelay, fmt.Errorf("gather part %d of submission %s: %w", n, h.ID, err)
+		return noDelay, fmt.Errorf("gather part %d of submission %s: %w", n, h.ID, err)
 	}
 	// Further lines of one record do not stand for those of another.
-	if wait && p.Reported != nil && g.tally.Answered+g.tally.Failed+g.tally.Unreadable < p.Reported.Processed {
-		return nil, outputAgain, nil
+	if wait && p.Reported != nil && tally.Answered+tally.Failed+tally.Unreadable < p.Reported.Processed {
+		return outputAgain, nil
 	}
-	results.Finish()
-	failed.Finish()
-	whole = true
-	return g, noDelay, nil
+	failed.Finish() // beside the results
+	wrote, err := results.Commit()
+	if err != nil {
+		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
+	}
+	lost, err := failed.Commit()
+	if err != nil {
+		return noDelay, fmt.Errorf("write answers of part %d: %w", n, err)
+	}
+	if err := r.remember(ctx, h.Submission, w, p, tally.Answered, source); err != nil {
+		return noDelay, err
+	}
+	return noDelay, r.store(ctx, h, n, attempt, tally, manifest, wrote.Size, lost.Size)
 }
 
 // sources is how the index's numbers of objects become keys; nil where there
@@ -421,8 +378,7 @@ func (r *run) sources(ctx context.Context, s *Submission) (func(int) (string, er
 }
 
 // store stores what came of a part.
-func (r *collectRun) store(ctx context.Context, h *hold, g *wholeAnswers, results, failed int64) error {
-	n, attempt, t, manifest := g.part.N, g.part.Attempt, g.tally, g.manifest
+func (r *collectRun) store(ctx context.Context, h *hold, n, attempt int, t answer.Tally, manifest *batch.Manifest, results, failed int64) error {
 	counts := PartCounts{
 		Answered: t.Answered, Failed: t.Failed, Missing: t.Missing, Retryable: t.Retryable,
 		Tokens: Tokens{Input: t.InputTokens, Output: t.OutputTokens}, TokensKnown: t.TokensKnown,
