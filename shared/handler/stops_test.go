@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch/batchtest/memory"
@@ -55,4 +56,42 @@ func TestTheNoticeCountsAnswersThatWereCutRefusedAndFiltered(t *testing.T) {
 		t.Errorf("e-mail: %s", mail)
 	}
 	clean(t, w)
+}
+
+// Submit is woken by every tick, and has nothing to do for what is being
+// gathered: it must not take Collect's stalls for got over.
+func TestWhatKillsWhoeverReadsItIsGivenUpWhileTicksWakeSubmit(t *testing.T) {
+	died := 0
+	w := handlertest.New(t, func(w *handlertest.World) {
+		small(w)
+		w.Hook = crashesAt(func(call, key string) bool {
+			if call == "Bucket.Get" && strings.HasSuffix(key, "manifest.json.out") {
+				died++
+				return true
+			}
+			return false
+		})
+	})
+	w.Input.Set("workload.yaml", []byte(nova))
+	w.Input.Set("a.jsonl", prompts(6))
+	var s pipeline.Submission
+	for range 200 {
+		for w.Step() {
+		}
+		if err := json.Unmarshal(w.Output.Bytes(w.Output.Keys("submissions/")[0]), &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.Ending != nil {
+			break
+		}
+		w.Clock.Advance(5 * time.Minute)
+		w.Uploads.Put(pipeline.Message{Do: pipeline.DoTick}.Encode(), 0)
+		w.Jobs.Put(pipeline.Message{Do: pipeline.DoTick}.Encode(), 0)
+	}
+	if s.Ending == nil || s.Ending.State != pipeline.FailedEnd || !strings.Contains(s.Ending.Reason, "given up") {
+		t.Fatalf("ending %+v with %d stalls, %d invocations died", s.Ending, s.Stalls, died)
+	}
+	if died != 6 { // the sixth gives it up, and dies too
+		t.Errorf("%d invocations died until it was given up", died)
+	}
 }

@@ -197,7 +197,17 @@ func (s *Submit) Continue(ctx context.Context, in Invocation, id string) error {
 	if err := r.touch(ctx, sub); err != nil {
 		return err
 	}
+	if idle(sub) {
+		// Not even the lease: it would stand in Collect's way, and giving it
+		// back would take Collect's stalls for got over.
+		return r.send(ctx, r.jobsQueue, Message{Do: DoCollect, Submission: id}, 0)
+	}
 	return r.proceed(ctx, id)
+}
+
+// idle reports whether nothing is left for Submit to do under the lease.
+func idle(s *Submission) bool {
+	return s.State.Terminal() || s.State == Collecting || s.Ending != nil && !s.Prepared
 }
 
 // reopen makes the state of a submission from its marker: the invocation that
@@ -262,7 +272,7 @@ const noDelay = time.Duration(-1)
 // steps works until the slice is over or nothing is left to do under the
 // lease. delay is after how long it goes on; noDelay if it need not.
 func (r *submitRun) steps(ctx context.Context, h *hold) (delay time.Duration, excused bool, err error) {
-	if h.State == Collecting || h.Ending != nil && !h.Prepared {
+	if idle(h.Submission) {
 		return noDelay, true, nil
 	}
 	if h.Ending != nil {

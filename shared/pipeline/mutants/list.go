@@ -55,6 +55,13 @@ var list = []mutant{
 		New: "		_ = s.whole",
 	},
 	{
+		Name: "Submit takes the lease of what is Collect's",
+		File: "pipeline/submit.go",
+		Old:  "	if idle(sub) {",
+		New:  "	if idle(sub) && sub.State.Terminal() {",
+		Test: "TestWhatKillsWhoeverReadsItIsGivenUpWhileTicksWakeSubmit", Package: "handler",
+	},
+	{
 		Name: "a stored answer is asked for again",
 		File: "pipeline/ask.go",
 		Old:  "skip := a.have[id] || a.halted != nil",

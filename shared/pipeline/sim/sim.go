@@ -197,12 +197,13 @@ func (s *sim) due() bool {
 }
 
 // mostCalls is how many calls a schedule may take. What waits for a slot looks
-// for one each quarter of an hour, which adds up in a siege of days.
+// for one each quarter of an hour, and so often is tried what kills whoever does
+// it; over days that adds up.
 func (s *sim) mostCalls() int {
 	switch {
 	case s.w.drought:
 		return 10 * maxCalls
-	case s.w.siege:
+	case s.w.siege, s.w.cursed:
 		return maxCalls + int(s.clock.Now().Sub(epoch).Hours())*callsPerHour
 	}
 	return maxCalls
