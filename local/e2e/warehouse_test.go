@@ -1,47 +1,16 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/bedrock-batch/bedrock-batch/local/npm"
+	"github.com/bedrock-batch/bedrock-batch/local/duckdb"
 )
-
-// duck runs the script that asks DuckDB.
-func duck(t *testing.T, args ...string) []byte {
-	t.Helper()
-	modules, err := npm.Modules("duckdb", "../../.build/clients", "duckdb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The script finds its package beside itself; the source folder stays free.
-	dir := t.TempDir()
-	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	script, err := os.ReadFile("duckdb/ask.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "ask.mjs"), script, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "node", append([]string{filepath.Join(dir, "ask.mjs")}, args...)...)
-	var wrong strings.Builder
-	cmd.Stderr = &wrong
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("DuckDB: %v\n%s", err, wrong.String())
-	}
-	return out
-}
 
 // figure is a number of a query's row; DuckDB writes large ones as text.
 func figure(t *testing.T, row map[string]any, name string) int64 {
@@ -62,7 +31,9 @@ func TestDuckDBsAnswersToTheExampleQueriesAreThoseOfTheNotices(t *testing.T) {
 		t.Fatal(queries, err)
 	}
 	upload := filepath.Join(t.TempDir(), "questions.parquet")
-	duck(t, "upload", upload, "500")
+	if err := duckdb.Upload(t.Context(), "../..", upload, 500); err != nil {
+		t.Fatal(err)
+	}
 	questions, err := os.ReadFile(upload)
 	if err != nil {
 		t.Fatal(err)
@@ -95,9 +66,13 @@ func TestDuckDBsAnswersToTheExampleQueriesAreThoseOfTheNotices(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var answers map[string][]map[string]any
-	if err := json.Unmarshal(duck(t, append([]string{"query", filepath.Join(folder, "warehouse")}, queries...)...), &answers); err != nil {
+	told, err := duckdb.Query(t.Context(), "../..", filepath.Join(folder, "warehouse"), queries...)
+	if err != nil {
 		t.Fatal(err)
+	}
+	answers := map[string][]map[string]any{}
+	for name, answer := range told {
+		answers[name] = answer.Objects()
 	}
 
 	var answered, unanswered, cut int64

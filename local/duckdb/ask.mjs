@@ -1,6 +1,6 @@
 // node ask.mjs upload FILE ROWS     writes a Parquet file of questions
 // node ask.mjs query FOLDER FILE...  puts each query to the Parquet files below
-//                                    FOLDER, and prints their rows as JSON
+//                                    FOLDER, and prints columns and rows as JSON
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -22,7 +22,8 @@ if (what === 'upload') {
   await c.run(`create view results as select * from read_parquet(${quoted(first + '/**/*.parquet')}, hive_partitioning = true, hive_types_autocast = false)`);
   const answers = {};
   for (const file of rest) {
-    answers[basename(file, '.sql')] = (await c.runAndReadAll(readFileSync(file, 'utf8'))).getRowObjectsJson();
+    const answer = await c.runAndReadAll(readFileSync(file, 'utf8'));
+    answers[basename(file, '.sql')] = { columns: answer.columnNames(), rows: answer.getRowsJson() };
   }
   console.log(JSON.stringify(answers));
 }
