@@ -18,16 +18,22 @@ CDK        := $(SYNTH_ENV) CDK_DISABLE_CLI_TELEMETRY=true $(NODE) node_modules/a
 
 DEMO_FLAGS  ?=
 LOCAL_FLAGS ?=
+RESULTS     ?= .local/demo
 SERVICES    := --template $(TEMPLATE) --functions $(DIST)/local
 
 .DEFAULT_GOAL := help
-.PHONY: bench help demo local build build-local repro check test test-large fuzz sim mutants clients synth deploy diff node lint fmt clean
+.PHONY: bench help demo queries local build build-local repro check test test-large fuzz sim mutants clients synth deploy diff node lint fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build-local ## see it all on this machine: uploads in, jobs, results, notices (no AWS account)
+	@rm -rf .local/demo
 	@.build/demo $(SERVICES) $(DEMO_FLAGS)
+
+queries: ## DuckDB answers the warehouse's example queries over the demo's results (npm fetches it once; SQL=FILE for your own)
+	@cd local && $(GO) build -o ../.build/ ./cmd/queries
+	@.build/queries --results $(RESULTS) $(SQL)
 
 local: build-local ## keep the same services running to play with; flags in LOCAL_FLAGS=
 	@.build/local $(SERVICES) --watch $(LOCAL_FLAGS)
@@ -116,5 +122,5 @@ lint: ## go vet and gofmt over everything
 fmt: ## format the Go code
 	@gofmt -w .ci bench cmd functions infra local shared
 
-clean: ## remove what was built and what make local keeps in .local/
+clean: ## remove what was built and what make local and make demo keep in .local/
 	@rm -rf $(DIST) cdk.out .build .local

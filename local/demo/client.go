@@ -167,7 +167,7 @@ type notice struct {
 	Rows                                                    struct{ Total, Answered, Failed, SetAside, Missing int64 }
 	Tokens                                                  struct{ Input, Output int64 }
 	EstimatedCostUSD                                        *float64
-	Results                                                 struct{ Results, Errors, SetAside, Summary string }
+	Results                                                 struct{ Results, Errors, SetAside, Summary, Warehouse string }
 	Jobs                                                    []struct{ JobArn, Status string }
 	Errors                                                  []struct {
 		Code, Message string

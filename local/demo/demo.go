@@ -1,7 +1,8 @@
 // Package demo shows the product on one machine: it starts the local services
 // with what would be deployed, drops the example folders into the input bucket,
 // follows the work, prints the notices that its own subscription receives and a
-// few results, and checks that every row is accounted for.
+// few results, and checks that every row is accounted for. What came back is
+// left in a folder, as JSON lines and, where a workload asks for it, as Parquet.
 //
 // It uses the services as any user would: by SDK, with the variables that they
 // write for a shell.
@@ -31,6 +32,9 @@ type Options struct {
 	Examples string
 	// Timeout bounds the whole run; default 5 minutes.
 	Timeout time.Duration
+	// Results is the folder that what came back is copied to; it must be empty
+	// or not be there. Without a name nothing is copied.
+	Results string
 	// Keep leaves the data folder for a look.
 	Keep bool
 }
@@ -67,6 +71,11 @@ func Run(ctx context.Context, opt Options, out io.Writer) (err error) {
 	for _, u := range uploads {
 		sums.Rows += u.rows
 	}
+	if opt.Results != "" {
+		if err := free(opt.Results); err != nil {
+			return err
+		}
+	}
 	dir, err := os.MkdirTemp("", "bedrock-batch-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the services' data: %w", err)
@@ -87,7 +96,7 @@ func Run(ctx context.Context, opt Options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, services.stop()) }()
 	fmt.Fprintf(out, "The local services answer at %s\n", services.env["AWS_ENDPOINT_URL"])
-	v := &visitor{client: newClient(services.env), out: out, uploads: uploads, began: began, sums: &sums}
+	v := &visitor{client: newClient(services.env), out: out, uploads: uploads, results: opt.Results, began: began, sums: &sums}
 	if err := v.visit(ctx); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("not finished after %s, waiting for the notices of %s: %w", opt.Timeout, strings.Join(v.waiting(), ", "), err)

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,7 +103,13 @@ func (p *product) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.answer(strings.TrimPrefix(r.URL.Path, "/in/"), body)
 		}
 	case r.URL.Query().Get("list-type") == "2":
-		fmt.Fprint(w, "<ListBucketResult></ListBucketResult>")
+		fmt.Fprint(w, "<ListBucketResult>")
+		for _, path := range slices.Sorted(maps.Keys(p.objects)) {
+			if key := strings.TrimPrefix(path, "/out/"); strings.HasPrefix(key, r.URL.Query().Get("prefix")) {
+				fmt.Fprintf(w, "<Contents><Key>%s</Key></Contents>", key)
+			}
+		}
+		fmt.Fprint(w, "</ListBucketResult>")
 	default:
 		_, _ = w.Write(p.objects[r.URL.Path])
 	}
@@ -129,12 +137,18 @@ func (p *product) answer(key string, body []byte) {
 		answered, missing = answered-1, 1
 		results.Truncate(bytes.LastIndexByte(results.Bytes()[:results.Len()-1], '\n') + 1)
 	}
-	p.objects["/out/"+key+"/results.jsonl"] = results.Bytes()
-	p.objects["/out/"+key+"/set-aside.jsonl"] = aside.Bytes()
+	p.objects["/out/results/"+key+"/results.jsonl"] = results.Bytes()
+	p.objects["/out/results/"+key+"/set-aside.jsonl"] = aside.Bytes()
 	p.n++
+	if p.how != "promises" {
+		p.objects[fmt.Sprintf("/out/warehouse/dt=2026-11-26/s%d-00000.parquet", p.n)] = []byte("PAR1")
+	}
+	if p.how == "whose" {
+		p.objects["/out/warehouse/dt=2026-11-26/other-00000.parquet"] = nil
+	}
 	notice := fmt.Sprintf(`{"version":1,"noticeId":"n%d","status":"Completed","upload":{"bucket":"in","key":"%s"},"modelId":"m",
 		"rows":{"total":%d,"answered":%d,"failed":0,"setAside":%d,"missing":%d},"tokens":{"input":5,"output":6},"estimatedCostUSD":0.01,
-		"results":{"results":"s3://out/%[2]s/results.jsonl","setAside":"s3://out/%[2]s/set-aside.jsonl"},"jobs":[{"jobArn":"a/abc","status":"Completed"}]}`,
+		"results":{"results":"s3://out/results/%[2]s/results.jsonl","setAside":"s3://out/results/%[2]s/set-aside.jsonl","warehouse":"s3://out/warehouse/dt=2026-11-26/s%[1]d-"},"jobs":[{"jobArn":"a/abc","status":"Completed"}]}`,
 		p.n, key, row, answered, bad, missing)
 	p.queue = append(p.queue, notice, notice)
 }
@@ -165,6 +179,10 @@ func TestTheDemoEndsWithItsLineAndItsVerdict(t *testing.T) {
 	}{
 		{"right", "demo: submissions=2 notices=2 rows=5 answered=4 failed=0 set_aside=1 missing=0 ok\n", time.Minute, nil},
 		{"loses", "demo: submissions=2 notices=2 rows=5 answered=2 failed=0 set_aside=1 missing=2 FAILED\n", time.Minute, []string{"2 rows are missing"}},
+		{"promises", "demo: submissions=2 notices=2 rows=5 answered=4 failed=0 set_aside=1 missing=0 FAILED\n", time.Minute,
+			[]string{"the notice of a/one.jsonl says that there is Parquet at s3://out/warehouse/dt=2026-11-26/s1-, and there is none"}},
+		{"whose", "demo: submissions=2 notices=2 rows=5 answered=4 failed=0 set_aside=1 missing=0 FAILED\n", time.Minute,
+			[]string{"no notice tells of warehouse/dt=2026-11-26/other-00000.parquet"}},
 		{"silent", "demo: submissions=2 notices=0 rows=5 answered=0 failed=0 set_aside=0 missing=0 FAILED\n", 2 * time.Second,
 			[]string{"waiting for the notices of a/one.jsonl, b/two.jsonl", "submit/function.log", "the last thing submit did"}},
 		{"broken", "demo: submissions=2 notices=0 rows=5 answered=0 failed=0 set_aside=0 missing=0 FAILED\n", time.Minute,
@@ -178,7 +196,8 @@ func TestTheDemoEndsWithItsLineAndItsVerdict(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			err = demo.Run(t.Context(), demo.Options{Services: self, Examples: examples(t), Timeout: test.timeout}, &out)
+			results := filepath.Join(t.TempDir(), "results")
+			err = demo.Run(t.Context(), demo.Options{Services: self, Examples: examples(t), Timeout: test.timeout, Results: results}, &out)
 			if !strings.HasSuffix(out.String(), test.line) {
 				t.Errorf("it ends with\n%s\nwant\n%s", out.String(), test.line)
 			}
@@ -191,12 +210,32 @@ func TestTheDemoEndsWithItsLineAndItsVerdict(t *testing.T) {
 				}
 			}
 			if test.how == "right" {
-				for _, part := range []string{"dropped a/one.jsonl (3 rows)", "NOTICE Completed: b/two.jsonl", "3 = 2 answered + 0 failed + 1 set aside + 0 missing", "answer 1", "not_json", "job abcdefghijkl InProgress, 2 of 5 records"} {
+				for _, part := range []string{"dropped a/one.jsonl (3 rows)", "NOTICE Completed: b/two.jsonl", "3 = 2 answered + 0 failed + 1 set aside + 0 missing", "answer 1", "not_json", "job abcdefghijkl InProgress, 2 of 5 records",
+					"4 files below results/", filepath.Join(results, "warehouse", "dt=2026-11-26", "s2-00000.parquet"), "make queries RESULTS=" + results} {
 					if !strings.Contains(out.String(), part) {
 						t.Errorf("it does not show %q:\n%s", part, out.String())
 					}
 				}
+				for name, want := range map[string]string{
+					"results/a/one.jsonl/results.jsonl":        `{"row":1,"output":"answer 1"}` + "\n" + `{"row":2,"output":"answer 2"}` + "\n",
+					"warehouse/dt=2026-11-26/s1-00000.parquet": "PAR1",
+				} {
+					if got, err := os.ReadFile(filepath.Join(results, filepath.FromSlash(name))); err != nil || string(got) != want {
+						t.Errorf("%s is %q, %v", name, got, err)
+					}
+				}
 			}
 		})
+	}
+}
+
+func TestTheResultsOfTwoRunsAreNotMixed(t *testing.T) {
+	results := t.TempDir()
+	if err := os.WriteFile(filepath.Join(results, "mine"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := demo.Run(t.Context(), demo.Options{Services: "none", Examples: examples(t), Results: results}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), results+", is not empty") {
+		t.Errorf("got %v", err)
 	}
 }

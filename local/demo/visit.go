@@ -22,13 +22,15 @@ type visitor struct {
 	*client
 	out     io.Writer
 	uploads []*upload
+	results string // the folder that results are copied to
 	began   time.Time
 	sums    *Sums
 	seen    []string // notice ids
 	told    []string // lines about jobs
 }
 
-// visit drops the examples and waits until each has its notice.
+// visit drops the examples, waits until each has its notice and keeps what came
+// back.
 func (v *visitor) visit(ctx context.Context) error {
 	if err := v.subscribe(ctx); err != nil {
 		return err
@@ -50,7 +52,7 @@ func (v *visitor) visit(ctx context.Context) error {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
-	return v.check()
+	return errors.Join(v.check(), v.save(ctx))
 }
 
 // drop uploads the settings of each folder first, then its data.
@@ -167,7 +169,7 @@ func (v *visitor) take(ctx context.Context, n notice) error {
 			}
 			u.notice = &n
 			v.print(n)
-			return v.results(ctx, n)
+			return v.show(ctx, n)
 		}
 	}
 	return fmt.Errorf("a notice came for %q, which was not dropped", n.Upload.Key)
@@ -188,13 +190,16 @@ func (v *visitor) print(n notice) {
 	for _, j := range n.Jobs {
 		fmt.Fprintf(v.out, "        job       %s %s\n", j.JobArn[strings.LastIndexByte(j.JobArn, '/')+1:], j.Status)
 	}
+	if n.Results.Warehouse != "" {
+		fmt.Fprintf(v.out, "        parquet   %s*\n", n.Results.Warehouse)
+	}
 	for _, e := range n.Errors {
 		fmt.Fprintf(v.out, "        error     %d x %s: %s\n", e.Count, e.Code, e.Message)
 	}
 }
 
-// results prints the first results and set-aside rows, and counts them all.
-func (v *visitor) results(ctx context.Context, n notice) error {
+// show prints the first results and set-aside rows, and counts them all.
+func (v *visitor) show(ctx context.Context, n notice) error {
 	for _, file := range []struct {
 		name, uri string
 		want      int64

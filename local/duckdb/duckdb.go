@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,14 @@ func (a Answer) Objects() []map[string]any {
 		all = append(all, object)
 	}
 	return all
+}
+
+// Text is a value as people write it.
+func Text(value any) string {
+	if x, ok := value.(float64); ok {
+		return strconv.FormatFloat(math.Round(x*1e6)/1e6, 'f', -1, 64)
+	}
+	return fmt.Sprint(value)
 }
 
 // Query puts each file of SQL to the table results, which is made of all

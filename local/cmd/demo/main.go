@@ -3,7 +3,8 @@
 //
 //	demo: submissions=N notices=N rows=N answered=N failed=N set_aside=N missing=N ok
 //
-// and its exit code is 0 only if that line ends in ok.
+// and its exit code is 0 only if that line ends in ok. What came back lies in the
+// folder of --results.
 package main
 
 import (
@@ -39,6 +40,7 @@ func run(ctx context.Context, args []string) int {
 	examples := flags.String("examples", "examples", "folder whose folders are dropped into the input bucket")
 	jobTime := flags.Duration("job-time", 6*time.Second, "how long a batch job takes")
 	timeout := flags.Duration("timeout", 5*time.Minute, "when to give up")
+	results := flags.String("results", ".local/demo", "folder that results are copied to, empty or not there yet; without a name none are")
 	keep := flags.Bool("keep", false, "leave the services' data and logs for a look")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -55,7 +57,7 @@ func run(ctx context.Context, args []string) int {
 		*services = filepath.Join(filepath.Dir(self), "local")
 	}
 	err := demo.Run(ctx, demo.Options{
-		Services: *services, Examples: *examples, Timeout: *timeout, Keep: *keep,
+		Services: *services, Examples: *examples, Timeout: *timeout, Results: *results, Keep: *keep,
 		Args: append([]string{"--template", *template, "--functions", *functions, "--job-time", jobTime.String()}, flags.Args()...),
 	}, os.Stdout)
 	if err != nil {
