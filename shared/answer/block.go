@@ -35,7 +35,8 @@ const (
 // one who commits them in order.
 type block struct {
 	data  []byte // each line with its end
-	first int64  // the number of its first line
+	first int64  // the number of its first line; known once it is committed
+	count int64  // of its lines
 	lines []placed
 	out   []byte // rendered tails
 	done  chan struct{}
@@ -76,7 +77,7 @@ func (p *reading) run(ctx context.Context) error {
 			work <- b
 		}}
 		if p.wanted != nil {
-			f.last = p.wanted[len(p.wanted)-1]
+			f.last, f.counts = p.wanted[len(p.wanted)-1], true
 		}
 		readErr = f.readAll(p.outputs)
 	})
@@ -88,10 +89,12 @@ func (p *reading) run(ctx context.Context) error {
 			}
 		})
 	}
-	var err error
+	var line int64
 	for b := range ordered {
 		<-b.done
 		if err == nil {
+			b.first = line
+			line += b.count
 			if err = p.commit(b); err != nil {
 				cancel()
 			}
@@ -122,11 +125,15 @@ func (p *reading) parse(w *lineReader, b *block) {
 		i, _ := slices.BinarySearch(wanted, b.first)
 		wanted = wanted[i:]
 	}
-	number := b.first
-	for rest := b.data; len(rest) > 0; number++ {
+	if wanted == nil {
+		b.count = 0
+	}
+	number := int64(-1)
+	for rest := b.data; len(rest) > 0; {
 		if p.wanted != nil && len(wanted) == 0 {
 			return
 		}
+		number++
 		end := bytes.IndexByte(rest, '\n')
 		line := rest[:end]
 		rest = rest[end+1:]

@@ -176,6 +176,9 @@ func stops(w uint64) uint64 {
 }
 
 // String returns the place behind the string whose opening quote stands at i.
+//
+// The first bytes, and the last ones of text, are looked at eight by eight,
+// which is enough for names and ids; what is longer is passed in blocks.
 func String(text []byte, i int) (end int, ok bool) {
 	from := i + 1
 	rest := text[from:]
@@ -187,16 +190,30 @@ func String(text []byte, i int) (end int, ok bool) {
 			if at == 0 {
 				beyond |= w
 				rest = rest[8:]
-				continue
-			}
-			n := uint(bits.TrailingZeros64(at)) &^ 7
-			beyond |= w & (1<<n - 1)
-			if n < 56 && byte(w>>n) == '\\' && escapes[byte(w>>(n+8))] == 2 {
+				if len(rest) < 64 || len(text)-from-len(rest) < short || !vectors {
+					continue
+				}
+			} else {
+				n := uint(bits.TrailingZeros64(at)) &^ 7
+				beyond |= w & (1<<n - 1)
+				if n == 56 || byte(w>>n) != '\\' || escapes[byte(w>>(n+8))] != 2 {
+					rest = rest[n>>3:]
+					break
+				}
 				rest = rest[n>>3+2:]
-				continue
+				if len(rest) < 64 || !vectors {
+					continue
+				}
 			}
-			rest = rest[n>>3:]
-			break
+			end, high, more, ok := blocks(text, len(text)-len(rest))
+			if !ok {
+				return end, false
+			}
+			beyond |= high
+			rest = text[end:]
+			if !more {
+				break
+			}
 		}
 		// A stop, or the last few bytes of the text.
 		if len(rest) == 0 {
@@ -227,6 +244,9 @@ func String(text []byte, i int) (end int, ok bool) {
 	}
 }
 
+// short is how long a string may be before it is passed in blocks.
+const short = 32
+
 // escape is the length of the escape at the beginning of text, 0 if it is
 // none.
 func escape(text []byte) int {
@@ -250,71 +270,6 @@ var hex = func() (table [256]byte) {
 		c := byte(i) | 0x20
 		if (c < 'a' || c > 'f') && byte(i)-'0' > 9 {
 			table[i] = 1
-		}
-	}
-	return table
-}()
-
-// valid is utf8.Valid. It takes the same time for every text, three times less
-// than that for letters with and without accents by turns, whose branches no
-// processor foresees: a state is a place in a word, a byte's word holds at each
-// of these places the state that follows, so a step is a look-up, which waits
-// for nothing, and a shift.
-func valid(text []byte) bool {
-	state := uint64(whole)
-	for _, b := range text {
-		state = steps[b] >> (state & 63)
-	}
-	return state&63 == whole
-}
-
-// The states of reading UTF-8, six bits apart.
-const (
-	whole  = 6 * iota // a letter has ended
-	broken            // and stays so
-	one               // one more byte of 80 to BF is missing
-	two
-	three
-	afterE0 // two more, the first of which is A0 or more: nothing is written longer than needed
-	afterED // two more, the first of which is 9F or less: no surrogates
-	afterF0 // three more, the first of which is 90 or more
-	afterF4 // three more, the first of which is 8F or less: nothing beyond U+10FFFF
-)
-
-var steps = func() (table [256]uint64) {
-	for b := range table {
-		next := func(state, then uint64, least, most int) {
-			if b < least || b > most {
-				then = broken
-			}
-			table[b] |= then << state
-		}
-		next(broken, broken, 0, 255)
-		next(one, whole, 0x80, 0xbf)
-		next(two, one, 0x80, 0xbf)
-		next(three, two, 0x80, 0xbf)
-		next(afterE0, one, 0xa0, 0xbf)
-		next(afterED, one, 0x80, 0x9f)
-		next(afterF0, two, 0x90, 0xbf)
-		next(afterF4, two, 0x80, 0x8f)
-		switch {
-		case b < 0x80: // whole
-		case b < 0xc2, b > 0xf4:
-			table[b] |= broken
-		case b < 0xe0:
-			table[b] |= one
-		case b == 0xe0:
-			table[b] |= afterE0
-		case b == 0xed:
-			table[b] |= afterED
-		case b < 0xf0:
-			table[b] |= two
-		case b == 0xf0:
-			table[b] |= afterF0
-		case b < 0xf4:
-			table[b] |= three
-		default:
-			table[b] |= afterF4
 		}
 	}
 	return table

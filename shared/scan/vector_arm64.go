@@ -1,0 +1,4 @@
+package scan
+
+// vectors: every arm64 has them.
+var vectors = true
