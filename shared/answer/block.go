@@ -21,9 +21,12 @@ type sizing struct {
 	line int
 	// workers is how many lines are parsed at once.
 	workers int
+	// index is how large an index may not be to be kept from one walk to the
+	// next. Fifty thousand rows with ids of their own take half of it.
+	index int64
 }
 
-var sizes = sizing{block: 1 << 20, line: 128 << 20, workers: max(1, min(4, runtime.GOMAXPROCS(0)))}
+var sizes = sizing{block: 1 << 20, line: 128 << 20, index: 4 << 20, workers: max(1, min(4, runtime.GOMAXPROCS(0)))}
 
 const (
 	// keptOfLong is what is kept of a longer line, in the hope that it
@@ -35,8 +38,8 @@ const (
 // one who commits them in order.
 type block struct {
 	data  []byte // each line with its end
-	first int64  // the number of its first line; known once it is committed
-	count int64  // of its lines
+	first int64  // the number of its first line; of a pass over all, when it is committed
+	count int64  // its lines
 	lines []placed
 	out   []byte // rendered tails
 	done  chan struct{}
@@ -77,7 +80,7 @@ func (p *reading) run(ctx context.Context) error {
 			work <- b
 		}}
 		if p.wanted != nil {
-			f.last, f.counts = p.wanted[len(p.wanted)-1], true
+			f.last, f.counts = p.wanted[len(p.wanted)-1], true // who wants some must know which they are
 		}
 		readErr = f.readAll(p.outputs)
 	})
@@ -89,12 +92,15 @@ func (p *reading) run(ctx context.Context) error {
 			}
 		})
 	}
+	var err error
 	var line int64
 	for b := range ordered {
 		<-b.done
-		if err == nil {
+		if p.wanted == nil {
 			b.first = line
 			line += b.count
+		}
+		if err == nil {
 			if err = p.commit(b); err != nil {
 				cancel()
 			}
@@ -125,20 +131,18 @@ func (p *reading) parse(w *lineReader, b *block) {
 		i, _ := slices.BinarySearch(wanted, b.first)
 		wanted = wanted[i:]
 	}
-	if wanted == nil {
-		b.count = 0
-	}
-	number := int64(-1)
+	b.count = 0
 	for rest := b.data; len(rest) > 0; {
 		if p.wanted != nil && len(wanted) == 0 {
 			return
 		}
-		number++
+		number := b.count
+		b.count++
 		end := bytes.IndexByte(rest, '\n')
 		line := rest[:end]
 		rest = rest[end+1:]
 		if p.wanted != nil {
-			if wanted[0] != number {
+			if wanted[0] != b.first+number {
 				continue
 			}
 			wanted = wanted[1:]
@@ -174,7 +178,8 @@ type filler struct {
 	blocks int
 	sizes  sizing
 	emit   func(*block)
-	line   int64 // number of the next line
+	counts bool
+	line   int64 // number of the next line, if it counts
 	last   int64 // the last line that is wanted
 }
 
@@ -265,8 +270,10 @@ func (f *filler) readOne(o Output) (err error) {
 			f.free <- b
 			return nil
 		}
-		b.first = f.line
-		f.line += int64(bytes.Count(b.data, []byte{'\n'}))
+		if f.counts {
+			b.first = f.line
+			f.line += int64(bytes.Count(b.data, []byte{'\n'}))
+		}
 		f.emit(b)
 		if ended {
 			return nil

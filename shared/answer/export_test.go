@@ -1,8 +1,10 @@
 package answer
 
-import "github.com/bedrock-batch/bedrock-batch/shared/model/schema"
+import (
+	"testing"
 
-import "testing"
+	"github.com/bedrock-batch/bedrock-batch/shared/model/schema"
+)
 
 // ReadInSteps sets for the time of a test how much of an output is read at
 // once, the longest line, and the number of workers; 0 leaves what is.
@@ -18,6 +20,13 @@ func ReadInSteps(t testing.TB, block, line, workers int) {
 			*s.to = s.n
 		}
 	}
+}
+
+// ForgetIndexes has indexes read again for the time of a test.
+func ForgetIndexes(t testing.TB) {
+	before := sizes
+	t.Cleanup(func() { sizes = before })
+	sizes.index = 0
 }
 
 // Structured reads an answer's text, as it stands between quotes, as JSON.

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 
 // readIndex learns the rows of the part.
 func (o *ordering) readIndex(ctx context.Context) error {
-	err := o.entries(ctx, func(e part.Entry) error {
+	err := o.entries(ctx, true, func(e part.Entry) error {
 		if n := len(o.rows); n > 0 && e.Row <= o.rows[n-1] {
 			return fmt.Errorf("read index: row %d stands behind row %d", e.Row, o.rows[n-1])
 		}
@@ -30,8 +31,15 @@ func (o *ordering) readIndex(ctx context.Context) error {
 // errEnough ends a walk over the index.
 var errEnough = errors.New("enough")
 
-// entries calls visit with each entry of the index.
-func (o *ordering) entries(ctx context.Context, visit func(part.Entry) error) (err error) {
+// entries calls visit with each entry of the index. keep keeps an index that
+// is not too large for the next time.
+func (o *ordering) entries(ctx context.Context, keep bool, visit func(part.Entry) error) (err error) {
+	if o.index != nil {
+		if err := walk(ctx, bytes.NewReader(o.index), visit); !errors.Is(err, errEnough) {
+			return err
+		}
+		return nil
+	}
 	r, err := o.job.Index(ctx)
 	if err != nil {
 		return fmt.Errorf("open index: %w", err)
@@ -43,6 +51,24 @@ func (o *ordering) entries(ctx context.Context, visit func(part.Entry) error) (e
 			err = fmt.Errorf("close index: %w", cerr)
 		}
 	}()
+	var head []byte
+	if keep {
+		if head, err = io.ReadAll(io.LimitReader(r, sizes.index)); err != nil {
+			return fmt.Errorf("read index: %w", err)
+		}
+		if int64(len(head)) < sizes.index {
+			whole, o.index = true, head
+		}
+	}
+	err = walk(ctx, io.MultiReader(bytes.NewReader(head), r), visit)
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	whole = whole || err == nil
+	return err
+}
+
+func walk(ctx context.Context, r io.Reader, visit func(part.Entry) error) error {
 	entries := part.NewIndexReader(r)
 	for n := 0; ; n++ {
 		if n%1024 == 0 && ctx.Err() != nil {
@@ -50,16 +76,12 @@ func (o *ordering) entries(ctx context.Context, visit func(part.Entry) error) (e
 		}
 		e, err := entries.Next()
 		if errors.Is(err, io.EOF) {
-			whole = true
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read index: %w", err)
 		}
 		if err := visit(e); err != nil {
-			if errors.Is(err, errEnough) {
-				return nil
-			}
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ const (
 
 // placed is a line of the output, read.
 type placed struct {
-	line    int64 // its number over all outputs
+	line    int64 // its number in the block
 	row     int64 // -1: it has no recordId of ours
 	pos     int   // where the row stands in the part
 	hasID   bool  // it has some recordId

@@ -61,9 +61,10 @@ type ordering struct {
 	workers []*lineReader
 	store   store
 
+	index   []byte // nil: too large to be kept
 	rows    []int64
 	state   []outcome
-	line    []int64 // the number of the line that counts for the row
+	line    []int64 // the number, over all outputs, of the line that counts for the row
 	lengths []int32 // of the row's tail
 	at      []address
 
@@ -151,7 +152,7 @@ func (o *ordering) place(b *block) error {
 		if l.what == answered {
 			o.countAnswer(l)
 		}
-		o.state[pos], o.line[pos], o.lengths[pos] = l.what, l.line, int32(l.tail.end-l.tail.start)
+		o.state[pos], o.line[pos], o.lengths[pos] = l.what, b.first+l.line, int32(l.tail.end-l.tail.start)
 		o.at[pos] = at + address(l.tail.start)
 	}
 	return nil
@@ -216,7 +217,7 @@ func (o *ordering) hold(ctx context.Context, first int) (end int, err error) {
 		for i := range b.lines {
 			l := &b.lines[i]
 			p := places[next]
-			if l.line != p.line || l.row != o.rows[p.pos] || l.tail.end-l.tail.start != int(o.lengths[p.pos]) {
+			if b.first+l.line != p.line || l.row != o.rows[p.pos] || l.tail.end-l.tail.start != int(o.lengths[p.pos]) {
 				return errChanged
 			}
 			o.at[p.pos] = at + address(l.tail.start)
@@ -236,7 +237,7 @@ var errChanged = errors.New("an output file read differently the second time")
 // write writes the rows of the positions from first up to end.
 func (o *ordering) write(ctx context.Context, first, end int) error {
 	pos := 0
-	return o.entries(ctx, func(e part.Entry) error {
+	return o.entries(ctx, false, func(e part.Entry) error {
 		p := pos
 		pos++
 		switch {

@@ -264,6 +264,7 @@ func TestASpillFolderThatIsNotThereIsNamed(t *testing.T) {
 }
 
 func TestOutputOrIndexThatChangeBetweenPassesAreNoticed(t *testing.T) {
+	answer.ForgetIndexes(t)
 	changing := func(texts ...string) func(context.Context) (io.ReadCloser, error) {
 		n := 0
 		return func(context.Context) (io.ReadCloser, error) {
