@@ -212,7 +212,7 @@ func TestADeadlineSurvivesACrashAtEveryStep(t *testing.T) {
 			small(w)
 			w.Hold, w.Settings.OnDemandConcurrency = true, 1
 			w.Outcome = func(batch.Job) memory.Outcome { return memory.Outcome{NoOutput: true} }
-			w.Hook = crashes(func(call string) bool {
+			w.Hook = crashes(func(call, _ string) bool {
 				if call != "Bucket.Put" && call != "Bucket.Commit" || w.Clock.Now().Before(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)) {
 					return false
 				}

@@ -240,7 +240,6 @@ func TestACrashAtAnyStepOfTheEndCountsNothingTwice(t *testing.T) {
 			w := handlertest.New(quiet{t}, func(w *handlertest.World) {
 				small(w)
 				counts(w, &out)
-				w.Settings.Parallel = 1
 				w.Hook = atStates{crash}
 				w.Invoked = func(half string, _ []byte) { crash.armed = half == "collect" }
 			})

@@ -536,7 +536,7 @@ func TestOnlyNewSurvivesACrashAtEveryWrite(t *testing.T) {
 	for at := 1; ; at++ {
 		writes, died := 0, false
 		w, asked := telling(t, func(w *handlertest.World) {
-			w.Hook = crashes(func(call string) bool {
+			w.Hook = crashes(func(call, _ string) bool {
 				if call != "Bucket.Put" && call != "Bucket.Commit" && call != "Bucket.Delete" {
 					return false
 				}
@@ -580,7 +580,7 @@ func TestOnlyNewSurvivesACrashAtEveryWrite(t *testing.T) {
 func TestAnUploadReadAgainWithMoreKnownKeepsItsBooks(t *testing.T) {
 	var id string
 	w, _ := telling(t, func(w *handlertest.World) {
-		w.Hook = crashesAt(func(call, key string) bool {
+		w.Hook = crashes(func(call, key string) bool {
 			if id == "" && call == "Bucket.Put" && strings.Contains("/"+key, "/waiting/") {
 				id = key[strings.LastIndexByte(key, '-')+1:] // its first reading is told, but not that it has ended
 				return true
@@ -611,17 +611,6 @@ func TestAnUploadReadAgainWithMoreKnownKeepsItsBooks(t *testing.T) {
 	if r := all.Rows; r.Answered+r.Failed+r.SetAside+r.Missing != r.Total || len(summary(t, w, all).Mismatches) > 0 {
 		t.Errorf("rows %+v, mismatches %v", r, summary(t, w, all).Mismatches)
 	}
-}
-
-// crashesAt kills the invocation behind the calls about keys that it is told of.
-type crashesAt func(call, key string) bool
-
-func (c crashesAt) Before(context.Context, string, string) error { return nil }
-func (c crashesAt) After(_ context.Context, call, key string, err error) error {
-	if c(call, key) {
-		panic(handlertest.Crash)
-	}
-	return err
 }
 
 // Requests come with stretches of answers, not with rows, in whatever order the

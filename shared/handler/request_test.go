@@ -198,7 +198,7 @@ func TestARequestSurvivesACrashAtEveryWrite(t *testing.T) {
 		var w *handlertest.World
 		w = handlertest.New(t, func(w *handlertest.World) {
 			small(w)
-			w.Hook = crashes(func(call string) bool {
+			w.Hook = crashes(func(call, _ string) bool {
 				if call != "Bucket.Put" && call != "Bucket.Commit" && call != "Bucket.Delete" {
 					return false
 				}
@@ -229,12 +229,12 @@ func TestARequestSurvivesACrashAtEveryWrite(t *testing.T) {
 	}
 }
 
-// crashes kills the invocation behind the calls that it is told of.
-type crashes func(call string) bool
+// crashes kills the invocation behind the calls about keys that it is told of.
+type crashes func(call, key string) bool
 
 func (c crashes) Before(context.Context, string, string) error { return nil }
-func (c crashes) After(_ context.Context, call, _ string, err error) error {
-	if c(call) {
+func (c crashes) After(_ context.Context, call, key string, err error) error {
+	if c(call, key) {
 		panic(handlertest.Crash)
 	}
 	return err

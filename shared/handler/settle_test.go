@@ -54,7 +54,6 @@ func TestACrashAtAnyStepOfSettlingLosesNothingAndTakesNothingTwice(t *testing.T)
 			crash := &crashing{n: n, after: after}
 			w := handlertest.New(quiet{t}, func(w *handlertest.World) {
 				small(w)
-				w.Settings.Parallel = 1 // a crash in a goroutine of its own would end the test
 				w.Hook = crash
 				w.Invoked = func(_ string, body []byte) { crash.armed = bytes.Contains(body, []byte(`"do":"settle"`)) }
 			})

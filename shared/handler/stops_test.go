@@ -1,9 +1,12 @@
 package handler_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,7 +67,7 @@ func TestWhatKillsWhoeverReadsItIsGivenUpWhileTicksWakeSubmit(t *testing.T) {
 	died := 0
 	w := handlertest.New(t, func(w *handlertest.World) {
 		small(w)
-		w.Hook = crashesAt(func(call, key string) bool {
+		w.Hook = crashes(func(call, key string) bool {
 			if call == "Bucket.Get" && strings.HasSuffix(key, "manifest.json.out") {
 				died++
 				return true
@@ -93,5 +96,83 @@ func TestWhatKillsWhoeverReadsItIsGivenUpWhileTicksWakeSubmit(t *testing.T) {
 	}
 	if died != 6 { // the sixth gives it up, and dies too
 		t.Errorf("%d invocations died until it was given up", died)
+	}
+}
+
+// abreast counts how many merges of parts are under way at once.
+type abreast struct {
+	mu         sync.Mutex
+	now, most  int
+	fail       error
+	both, done chan struct{}
+}
+
+func (a *abreast) Before(_ context.Context, call, key string) error {
+	if call != "Bucket.Open" || !strings.HasSuffix(key, "-1/failed.jsonl") {
+		return nil
+	}
+	a.mu.Lock()
+	a.now++
+	a.most = max(a.most, a.now)
+	if a.now == 2 && a.both != nil {
+		close(a.both)
+		a.both = nil
+	}
+	err, done := a.fail, a.done
+	a.mu.Unlock()
+	if done != nil {
+		<-done // the first one waits for the second
+	}
+	return err
+}
+
+func (a *abreast) After(_ context.Context, call, key string, err error) error {
+	if call == "Bucket.Commit" && strings.HasSuffix(key, "/errors.jsonl") {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.now--
+	}
+	return err
+}
+
+func TestPartsAreMergedTwoAtOnceAndAfterAStallOneByOne(t *testing.T) {
+	hook := &abreast{fail: errors.New("no memory left"), both: make(chan struct{})}
+	hook.done = hook.both
+	w := handlertest.New(t, func(w *handlertest.World) {
+		small(w)
+		w.Settings.Parallel = 2
+		w.Hook = hook
+	})
+	w.Outcome = func(batch.Job) memory.Outcome {
+		return memory.Outcome{Line: func(line int, _ string) memory.Line {
+			if line == 0 {
+				return memory.Line{Shape: memory.Beside, Code: 400, Message: "no"}
+			}
+			return memory.Line{}
+		}}
+	}
+	failures := 0
+	w.Invoked = func(string, []byte) {
+		if hook.fail == nil || hook.most == 0 {
+			return
+		}
+		if failures++; failures == 2 { // the first came after something was got done, and is no stall yet
+			hook.fail = nil
+		}
+		hook.most, hook.now = 0, 0
+	}
+	w.Input.Set("workload.yaml", []byte(nova+"retries: 0\n"))
+	w.Input.Set("a.jsonl", prompts(40))
+	w.Run()
+	w.Ticks(30)
+	n := one(t, w)
+	if parts := len(w.Bedrock.All()); parts < 3 || n.Rows.Failed != int64(parts) || n.Rows.Answered != 40-int64(parts) {
+		t.Errorf("%d jobs, rows %+v", parts, n.Rows)
+	}
+	if hook.fail != nil || hook.most != 1 {
+		t.Errorf("failing still: %v, then up to %d at once", hook.fail, hook.most)
+	}
+	if len(w.Failed) != 2 {
+		t.Errorf("failed messages: %q", w.Failed)
 	}
 }

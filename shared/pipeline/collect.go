@@ -229,7 +229,7 @@ func (r *collectRun) steps(ctx context.Context, h *hold) (time.Duration, error) 
 		}
 	}
 	if h.Ending != nil && (h.Ending.State == Rejected || h.Ending.State == Superseded) {
-		return noDelay, r.finish(ctx, h)
+		return noDelay, r.finish(ctx, h, workload.Workload{})
 	}
 	if !h.Prepared {
 		return noDelay, nil
@@ -255,7 +255,7 @@ func (r *collectRun) steps(ctx context.Context, h *hold) (time.Duration, error) 
 		r.staged = again
 		return noDelay, err
 	}
-	return noDelay, r.finish(ctx, h)
+	return noDelay, r.finish(ctx, h, w)
 }
 
 // endUnprepared closes the books of an upload that was given up or stopped

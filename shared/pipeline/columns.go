@@ -63,11 +63,11 @@ type columns struct {
 }
 
 func (j *joining) openColumns(ctx context.Context) (*columns, error) {
-	key, err := j.sources(ctx, j.h.Submission)
+	key, err := j.sources(ctx, j.s)
 	if err != nil {
 		return nil, err
 	}
-	object, err := j.output.Create(ctx, columnsKey(j.h.Submission, j.p.N))
+	object, err := j.output.Create(ctx, columnsKey(j.s, j.p.N))
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func (c *columns) commit(ctx context.Context) (int64, error) {
 	if !c.settings.Warehouse {
 		return wrote.Size, nil
 	}
-	key := fmt.Sprintf("%s%05d.parquet", warehousePrefix(c.h.Submission), c.p.N)
-	if err := c.output.Compose(ctx, key, []batch.Object{{Key: columnsKey(c.h.Submission, c.p.N), Size: wrote.Size}}); err != nil {
+	key := fmt.Sprintf("%s%05d.parquet", warehousePrefix(c.s), c.p.N)
+	if err := c.output.Compose(ctx, key, []batch.Object{{Key: columnsKey(c.s, c.p.N), Size: wrote.Size}}); err != nil {
 		return 0, fmt.Errorf("put the results of part %d into the warehouse: %w", c.p.N, err)
 	}
 	return wrote.Size, nil
@@ -103,7 +103,7 @@ func (c *columns) begin(entry part.Entry, origin answer.Origin, status string) e
 	for i := range c.fields {
 		c.fields[i] = parquet.Field{Null: true}
 	}
-	s := c.h.Submission
+	s := c.s
 	c.text("submission", []byte(s.ID))
 	c.text("workload", []byte(s.Workload))
 	c.text("model", []byte(s.ModelID))

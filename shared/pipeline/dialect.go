@@ -11,15 +11,15 @@ import (
 
 // openForeign opens the part's pieces in another service's shape.
 func (j *joining) openForeign(ctx context.Context) (err error) {
-	j.batch = answer.Batch{ID: j.h.ID, Model: j.h.ModelID, Created: j.h.CreatedAt}
-	if j.foreign, err = j.output.Create(ctx, finalKey(j.h.ID, j.p.N, j.want.dialect.Results)); err != nil {
+	j.batch = answer.Batch{ID: j.s.ID, Model: j.s.ModelID, Created: j.s.CreatedAt}
+	if j.foreign, err = j.output.Create(ctx, finalKey(j.s.ID, j.p.N, j.want.dialect.Results)); err != nil {
 		return err
 	}
 	j.foreignErrors = j.foreign
 	if j.want.dialect.Errors == "" {
 		return nil
 	}
-	if j.foreignErrors, err = j.output.Create(ctx, finalKey(j.h.ID, j.p.N, j.want.dialect.Errors)); err != nil {
+	if j.foreignErrors, err = j.output.Create(ctx, finalKey(j.s.ID, j.p.N, j.want.dialect.Errors)); err != nil {
 		j.foreign.Abort()
 	}
 	return err
@@ -51,7 +51,7 @@ func (j *joining) failedForeign(f *answer.Failure) error {
 // asides tells of rows that were set aside as of refused requests: who reads
 // the other service's files alone must hear of every row.
 func (j *joining) asides(ctx context.Context) error {
-	lines, err := openLines(ctx, j.output, asideKey(j.h.ID, j.p.N))
+	lines, err := openLines(ctx, j.output, asideKey(j.s.ID, j.p.N))
 	if err != nil {
 		return err
 	}

@@ -5,28 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"time"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/answer"
 	"github.com/bedrock-batch/bedrock-batch/shared/batch"
+	"github.com/bedrock-batch/bedrock-batch/shared/workload"
 )
 
 // finish brings a submission to its end: merge the attempts, compose the
 // results, publish, mark it ended. Every step may be taken again.
-func (r *collectRun) finish(ctx context.Context, h *hold) error {
-	for i := range h.Parts {
-		p := h.Parts[i]
-		if p.Attempt != 1 || p.Final != nil || p.Counts == nil {
-			continue
-		}
-		if r.sliceOver() {
-			return errSliceOver
-		}
-		if err := r.merge(ctx, h, p); err != nil {
-			return fmt.Errorf("merge part %d of submission %s: %w", p.N, h.ID, err)
-		}
+func (r *collectRun) finish(ctx context.Context, h *hold, w workload.Workload) error {
+	if err := r.mergeParts(ctx, h, w); err != nil {
+		return err
 	}
 	if h.FinishedAt == nil {
 		now := r.clock.Now().UTC()
@@ -106,185 +96,6 @@ func endState(s *Submission, status string) State {
 	}
 	return Done
 }
-
-// pieces of a part's final results and errors.
-func (p *Part) resultsPiece(id string) string {
-	if p.Final != nil && p.Final.Joined {
-		return finalKey(id, p.N, "joined.jsonl")
-	}
-	if p.Final != nil && p.Final.Merged {
-		return finalKey(id, p.N, "results.jsonl")
-	}
-	return answersKey(id, p.N, 1, "results.jsonl")
-}
-
-// merge makes a part's final pieces: where later attempts hold answers of its
-// rows, or some were known already, they are put in their places, and what was never answered becomes lines
-// of errors.jsonl.
-func (r *collectRun) merge(ctx context.Context, h *hold, p Part) error {
-	final := *p.Counts
-	final.Errors = 0
-	var common []answer.ErrorCount
-	if p.Counts.Failed+p.Counts.Missing+p.known() > 0 {
-		later := h.retried(p)
-		several := len(later)+int(p.known()) > 0
-		merging := answer.Merging{FirstRow: p.FirstRow, LastRow: p.LastRow}
-		var open closers
-		defer open.close()
-		if p.known() > 0 {
-			known, err := open.add(r.output.Open(ctx, answersKey(h.ID, p.N, knownAttempt, "results.jsonl"), "", 0, batch.Whole))
-			if err != nil {
-				return err
-			}
-			merging.Attempts = append(merging.Attempts, answer.Attempt{Number: knownAttempt, Results: known})
-		}
-		for _, q := range append([]*Part{&p}, later...) {
-			if q.Records == 0 {
-				continue // all of its rows are known
-			}
-			a := answer.Attempt{Number: q.Attempt}
-			var err error
-			if several { // else the results stay as they are
-				if a.Results, err = open.add(r.output.Open(ctx, answersKey(h.ID, q.N, q.Attempt, "results.jsonl"), "", 0, batch.Whole)); err != nil {
-					return err
-				}
-			}
-			if a.Failed, err = open.add(r.output.Open(ctx, answersKey(h.ID, q.N, q.Attempt, "failed.jsonl"), "", 0, batch.Whole)); err != nil {
-				return err
-			}
-			merging.Attempts = append(merging.Attempts, a)
-		}
-		merging.Results = io.Discard
-		var results batch.Writer
-		if several {
-			var err error
-			if results, err = r.output.Create(ctx, finalKey(h.ID, p.N, "results.jsonl")); err != nil {
-				return err
-			}
-			defer results.Abort()
-			merging.Results = results
-		}
-		failed, err := r.output.Create(ctx, finalKey(h.ID, p.N, "failed.jsonl"))
-		if err != nil {
-			return err
-		}
-		defer failed.Abort()
-		merging.Failed = failed
-		merged, err := answer.Merge(ctx, merging)
-		if err != nil {
-			return err
-		}
-		if results != nil {
-			wrote, err := results.Commit()
-			if err != nil {
-				return err
-			}
-			final.Merged, final.Results, final.Answered = true, wrote.Size, merged.Answered
-		}
-		if _, err := failed.Commit(); err != nil {
-			return err
-		}
-		final.Failed, final.Missing = merged.Failed, merged.Missing
-		common = merged.Errors
-		if final.Failed+final.Missing > 0 {
-			if final.Errors, err = r.errors(ctx, h, p); err != nil {
-				return err
-			}
-		}
-	}
-	w, err := r.settingsOf(ctx, h.ID)
-	if err != nil {
-		return err
-	}
-	if want := wants(w, h.Submission); want.any() && (int64(p.Records)+p.known() > 0 || want.dialect != nil && p.Aside > 0) {
-		if err := r.join(ctx, h, w, p, &final, want); err != nil {
-			return err
-		}
-	}
-	return h.progress(ctx, func(s *Submission) error {
-		q := s.part(p.N, p.Attempt)
-		if q.Final != nil {
-			return errUnchanged
-		}
-		q.Final = &final
-		s.Errors = answer.AddErrors(s.Errors, common)
-		return nil
-	})
-}
-
-// retried are the parts of retry rounds that may hold rows of p.
-func (s *Submission) retried(p Part) []*Part {
-	var parts []*Part
-	for i := range s.Parts {
-		q := &s.Parts[i]
-		if q.Attempt > 1 && q.Counts != nil && q.FirstRow <= p.LastRow && q.LastRow >= p.FirstRow {
-			parts = append(parts, q)
-		}
-	}
-	slices.SortStableFunc(parts, func(a, b *Part) int { return a.Attempt - b.Attempt })
-	return parts
-}
-
-// closers are readers to be closed together.
-type closers []io.Closer
-
-func (c *closers) add(r io.ReadCloser, err error) (io.Reader, error) {
-	if err != nil {
-		return nil, err
-	}
-	*c = append(*c, r)
-	return r, nil
-}
-
-func (c *closers) close() {
-	for _, x := range *c {
-		x.Close()
-	}
-}
-
-// errors writes a part's piece of errors.jsonl: the rows without an answer, in
-// the shape they were dropped in, so that they can be dropped again.
-func (r *collectRun) errors(ctx context.Context, h *hold, p Part) (int64, error) {
-	failed, err := r.output.Open(ctx, finalKey(h.ID, p.N, "failed.jsonl"), "", 0, batch.Whole)
-	if err != nil {
-		return 0, err
-	}
-	defer failed.Close()
-	w, err := r.output.Create(ctx, finalKey(h.ID, p.N, "errors.jsonl"))
-	if err != nil {
-		return 0, err
-	}
-	defer w.Abort()
-	set, err := r.settingsOf(ctx, h.ID)
-	if err != nil {
-		return 0, err
-	}
-	o := &origins{collectRun: r, s: h.Submission, w: set, p: p}
-	defer o.close()
-	if _, err := answer.Errors(ctx, answer.Erring{Failed: failed, Origin: o.find, Errors: w}); err != nil {
-		return 0, err
-	}
-	wrote, err := w.Commit()
-	if err != nil {
-		return 0, err
-	}
-	if o.missing {
-		if err := h.change(ctx, func(s *Submission) error {
-			for _, m := range s.Mismatches {
-				if m == sourceGone {
-					return errUnchanged
-				}
-			}
-			s.Mismatches = append(s.Mismatches, sourceGone)
-			return nil
-		}); err != nil {
-			return 0, err
-		}
-	}
-	return wrote.Size, nil
-}
-
-const sourceGone = "the upload's version is gone: errors.jsonl holds records instead of the rows they were made from"
 
 // compose joins the parts' pieces into the files that come back; which exist
 // is told by the places.

@@ -47,7 +47,7 @@ func wants(w workload.Workload, s *Submission) wanted {
 // from: "input" into each result, and lines of results.csv.
 type joining struct {
 	*collectRun
-	h       *hold
+	s       *Submission
 	p       Part
 	want    wanted
 	origins *origins
@@ -64,18 +64,18 @@ type joining struct {
 }
 
 // join makes the part's joined pieces and notes their sizes in final.
-func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p Part, final *PartCounts, want wanted) error {
-	j := &joining{collectRun: r, h: h, p: p, want: want, origins: &origins{collectRun: r, s: h.Submission, w: w, p: p}}
+func (r *collectRun) join(ctx context.Context, s *Submission, w workload.Workload, p Part, final *PartCounts, want wanted) error {
+	j := &joining{collectRun: r, s: s, p: p, want: want, origins: &origins{collectRun: r, s: s, w: w, p: p}}
 	defer j.origins.close()
 	var err error
 	if want.echo {
-		if j.results, err = r.output.Create(ctx, finalKey(h.ID, p.N, "joined.jsonl")); err != nil {
+		if j.results, err = r.output.Create(ctx, finalKey(s.ID, p.N, "joined.jsonl")); err != nil {
 			return err
 		}
 		defer j.results.Abort()
 	}
 	if want.csv {
-		if j.table, err = r.output.Create(ctx, finalKey(h.ID, p.N, "results.csv")); err != nil {
+		if j.table, err = r.output.Create(ctx, finalKey(s.ID, p.N, "results.csv")); err != nil {
 			return err
 		}
 		defer j.table.Abort()
@@ -127,7 +127,7 @@ func (r *collectRun) join(ctx context.Context, h *hold, w workload.Workload, p P
 
 // walk opens what stands side by side, and walks it.
 func (j *joining) walk(ctx context.Context, final *PartCounts) error {
-	id, n := j.h.ID, j.p.N
+	id, n := j.s.ID, j.p.N
 	index, err := j.openIndex(ctx)
 	if err != nil {
 		return err

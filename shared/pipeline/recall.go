@@ -451,7 +451,7 @@ func (j *joining) openIndex(ctx context.Context) (*indexes, error) {
 		if one.rows == 0 {
 			continue
 		}
-		body, err := x.open.add(j.output.Open(ctx, indexKey(j.h.ID, j.p.N, one.attempt), "", 0, batch.Whole))
+		body, err := x.open.add(j.output.Open(ctx, indexKey(j.s.ID, j.p.N, one.attempt), "", 0, batch.Whole))
 		if err == nil {
 			x.from[i] = part.NewIndexReader(body)
 			err = x.advance(i)

@@ -25,8 +25,8 @@ var tableColumns = []string{"output", "stop_reason", "input_tokens", "output_tok
 func (j *joining) cells(entry part.Entry, origin answer.Origin, ours ...string) error {
 	j.fields.Reset()
 	w := csv.NewWriter(&j.fields)
-	w.Comma = comma(j.h.Submission)
-	if isTable(j.h.Submission) {
+	w.Comma = comma(j.s)
+	if isTable(j.s) {
 		if origin.Kind == answer.Gone {
 			return nil
 		}

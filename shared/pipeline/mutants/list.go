@@ -430,7 +430,7 @@ var list = []mutant{
 	},
 	{
 		Name: "known rows are left out when a part is merged",
-		File: "pipeline/finish.go",
+		File: "pipeline/merge.go",
 		Old:  "merging.Attempts = append(merging.Attempts, answer.Attempt{Number: knownAttempt, Results: known})",
 		New:  "_ = known",
 	},
