@@ -40,7 +40,7 @@ var vendors = map[string][]string{
 	"github.com/aws/constructs-go":   {"infra"},
 	"github.com/cdklabs":             {"infra"},
 	"github.com/spf13/cobra":         {"cmd/bedrock-batch"},
-	"golang.org/x/sys":               {"cmd/bedrock-batch"},
+	"golang.org/x/sys":               {"cmd/bedrock-batch", "shared/scan"}, // terminals; what a processor can do
 	"github.com/goccy/go-yaml":       {"shared/workload", "infra"},
 	"github.com/go-json-experiment":  nil, // anybody's
 	"github.com/klauspost/compress":  {"shared/dataset", "shared/pipeline", "shared/parquet"},
