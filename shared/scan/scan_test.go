@@ -3,12 +3,14 @@ package scan_test
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/bedrock-batch/bedrock-batch/bench/data"
 	"github.com/bedrock-batch/bedrock-batch/shared/scan"
 )
 
@@ -44,9 +46,39 @@ func TestItAcceptsWhatJsontextAccepts(t *testing.T) {
 			all = append(all, `"`+strings.Repeat("x", n)+c+`yyyyyyyy"`, `"`+strings.Repeat("x", n)+c)
 		}
 	}
-	for _, text := range all {
-		if got, want := accepts([]byte(text)), strict([]byte(text)); got != want {
-			t.Errorf("%.40q: accepted %v, jsontext %v", text, got, want)
+	scan.BothWays(t, func(t *testing.T) {
+		for _, text := range all {
+			if got, want := accepts([]byte(text)), strict([]byte(text)); got != want {
+				t.Errorf("%.40q: accepted %v, jsontext %v", text, got, want)
+			}
+		}
+	})
+}
+
+// What is passed in blocks: each thing at each place within several of them,
+// among others, and texts that end there.
+func TestLongStringsAreWhatJsontextAccepts(t *testing.T) {
+	things := []string{
+		`"`, `\`, `\\`, `\\\`, `\"`, `\\"`, `\\\"`, `\/\b\f\n\r\t`, `\u`, `\u0`, `\u00e`, `\u00e9`, `\uD83D\ude00`, `\u00g9`, `\u00e`, `\x`, `\'`, `\é`, `\0`, "\\\n",
+		"\x00", "\x1f", "\n", "\x7f", "\x80", "é", "は", "😀", "\xc3", "\xe3\x81", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+	}
+	for _, n := range []int{5, 62, 63, 64, 65, 130} {
+		things = append(things, strings.Repeat(`\`, n), strings.Repeat(`\`, n)+`"`, strings.Repeat(`\u00e9`, n), strings.Repeat(`は`, n))
+	}
+	for _, filling := range []string{"x", `\n`, `\u00e9`, "é"} {
+		for _, thing := range things {
+			for n := range 2*64 + 40 {
+				before := strings.Repeat(filling, n)
+				for _, text := range []string{
+					`"` + before + thing + strings.Repeat("y", 150) + `"`,
+					`"` + before + thing + `"` + strings.Repeat("\n ", 75),
+					`"` + before + thing,
+				} {
+					if got, want := accepts([]byte(text)), strict([]byte(text)); got != want {
+						t.Fatalf("%d of %q, then %q: accepted %v, jsontext %v", n, filling, thing, got, want)
+					}
+				}
+			}
 		}
 	}
 }
@@ -65,10 +97,21 @@ func TestNothingIsAllocated(t *testing.T) {
 func FuzzItAcceptsWhatJsontextAccepts(f *testing.F) {
 	for _, s := range texts {
 		f.Add([]byte(s))
+		f.Add([]byte(`"Größe, \"これは\" and \u00e9\\\\` + strings.Repeat("more than a block ", 5) + s + `"`))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if got, want := accepts(text), strict(text); got != want {
 			t.Fatalf("accepted %v, jsontext %v", got, want)
+		}
+		long := slices.Concat([]byte(`"`), bytes.Repeat(text, 1+200/(1+len(text))), []byte(`"`))
+		got := accepts(long)
+		if want := strict(long); got != want {
+			t.Fatalf("repeated as a string: accepted %v, jsontext %v", got, want)
+		}
+		back := scan.Without()
+		defer back()
+		if accepts(long) != got {
+			t.Fatalf("accepted %v with vectors alone", got)
 		}
 	})
 }
@@ -102,5 +145,24 @@ func BenchmarkValue(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkRows scans rows as make bench drops them, most of them for the first
+// time since they were last in the processor's cache.
+func BenchmarkRows(b *testing.B) {
+	var text []byte
+	for row := range int64(20_000) {
+		if data.Prompt.Good(row) {
+			text = data.Prompt.AppendRow(text, row)
+		}
+	}
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		for line := range bytes.Lines(text) {
+			if !accepts(line) {
+				b.Fatal("refused")
+			}
+		}
 	}
 }
