@@ -44,9 +44,10 @@ func plan(which string) []stage {
 	return []stage{
 		format,
 		unit(),
-		{"build", "both functions for Lambda and for this machine; the same bytes in any folder", []step{
+		{"build", "both functions for Lambda and for this machine; the same bytes in any folder; what arm64 does by itself", []step{
 			command{args: []string{"make", "--silent", "build"}},
 			command{args: []string{"make", "--silent", "repro"}},
+			onARM{test{args: []string{"./shared/scan"}}},
 		}},
 		{"infra", "the CDK app: golden template fresh, stages, security rules", []step{
 			command{args: []string{"go", "vet", "./infra/..."}},

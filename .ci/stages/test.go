@@ -9,6 +9,8 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -33,6 +35,7 @@ type test struct {
 	// only and without narrow the packages by a part of their path.
 	only    string
 	without []string
+	env     []string // beside this process's
 }
 
 // event is a line of go test -json.
@@ -58,6 +61,7 @@ func (t test) run(ctx context.Context) (counts, error) {
 		return counts{}, err
 	}
 	cmd.Stderr = os.Stdout
+	cmd.Env = append(cmd.Environ(), t.env...)
 	if err := cmd.Start(); err != nil {
 		return counts{}, fmt.Errorf("go test: %w", err)
 	}
@@ -66,6 +70,26 @@ func (t test) run(ctx context.Context) (counts, error) {
 		return c, fmt.Errorf("go test: %w", err)
 	}
 	return c, nil
+}
+
+// onARM runs a test as Lambda's arm64 processors do, which have instructions of
+// their own in it: under an emulator of these processors, which .ci/run
+// installs. On such a processor it has been run already.
+type onARM struct{ test test }
+
+func (t onARM) run(ctx context.Context) (counts, error) {
+	if runtime.GOARCH == "arm64" {
+		return counts{}, nil
+	}
+	for _, name := range []string{"qemu-aarch64-static", "qemu-aarch64"} {
+		if _, err := exec.LookPath(name); err == nil {
+			t.test.env = append(t.test.env, "GOARCH=arm64", "CGO_ENABLED=0")
+			t.test.args = append([]string{"-exec=" + name}, t.test.args...)
+			return t.test.run(ctx)
+		}
+	}
+	fmt.Printf("   %s was not run for arm64: qemu-user is not installed\n", strings.Join(t.test.args, " "))
+	return counts{}, nil
 }
 
 func (t test) packages(ctx context.Context) ([]string, error) {
