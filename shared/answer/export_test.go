@@ -35,3 +35,6 @@ func Structured(quoted []byte, s *schema.Schema) (value []byte, wrong string) {
 	r.answer.AddText(quoted)
 	return r.structured()
 }
+
+// Position finds a row among those of an index.
+func Position(rows []int64, row int64) (int, bool) { return (&ordering{rows: rows}).position(row) }

@@ -87,19 +87,30 @@ func walk(ctx context.Context, r io.Reader, visit func(part.Entry) error) error 
 	}
 }
 
-// position finds a row in the index.
+// position finds a row in the index. Rows are numbered without gaps but for
+// those set aside. Where these lie evenly, the row's share of the way from the
+// first to the last is its place, or nearly.
 func (o *ordering) position(row int64) (int, bool) {
-	if len(o.rows) == 0 || row < o.rows[0] {
+	last := len(o.rows) - 1
+	if last < 0 || row < o.rows[0] || row > o.rows[last] {
 		return 0, false
 	}
-	// Rows are numbered without gaps but for those set aside, so that a row
-	// stands as many places before the guess, at most, as the guess is off.
-	guess := int(min(row-o.rows[0], int64(len(o.rows)-1)))
-	off := o.rows[guess] - row
-	if off <= 0 {
-		return guess, off == 0
+	at := last
+	if way := o.rows[last] - o.rows[0]; way > 0 {
+		at = int(float64(row-o.rows[0]) / float64(way) * float64(last))
 	}
-	from := int(max(int64(guess)-off, 0))
-	at, ok := slices.BinarySearch(o.rows[from:guess], row)
-	return from + at, ok
+	for range nearly {
+		switch found := o.rows[at]; {
+		case found == row:
+			return at, true
+		case found < row:
+			at++ // not beyond the last, which is no less
+		default:
+			at--
+		}
+	}
+	return slices.BinarySearch(o.rows, row)
 }
+
+// nearly is how many places are looked at before all are searched.
+const nearly = 8

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -191,5 +192,36 @@ func TestSmallLimitsCostPassesAndNeverTheResult(t *testing.T) {
 				t.Errorf("%d passes, want about %d", p, c.passes)
 			}
 		})
+	}
+}
+
+// Rows set aside leave gaps, evenly or all in one place.
+func TestRowsAreFoundWhereTheyStand(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		var rows []int64
+		next := 1 + random.Int64N(1e9)
+		for range random.IntN(200) {
+			rows = append(rows, next)
+			if next++; random.IntN(10) == 0 {
+				next += random.Int64N([]int64{2, 5, 1000, 1e8}[random.IntN(4)])
+			}
+		}
+		if got, ok := answer.Position(rows, 0); ok {
+			t.Fatalf("row 0 at %d of %v", got, rows)
+		}
+		for want, row := range rows {
+			if got, ok := answer.Position(rows, row); !ok || got != want {
+				t.Fatalf("row %d at %d, %v, want %d of %v", row, got, ok, want, rows)
+			}
+			for _, other := range []int64{row - 1, row + 1} {
+				if _, there := slices.BinarySearch(rows, other); there {
+					continue
+				}
+				if got, ok := answer.Position(rows, other); ok {
+					t.Fatalf("row %d, which is not there, at %d of %v", other, got, rows)
+				}
+			}
+		}
 	}
 }
