@@ -52,7 +52,7 @@ func TestRecordsAreMadeWithoutAllocating(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer builder.Close()
-			looker, out := batches.Looker(), []byte(nil)
+			looker, out, line := batches.Looker(), []byte(nil), []byte(nil)
 			for batch := new(dataset.Batch); batches.Next(batch) == nil; {
 				for i := range batch.Len() {
 					row := looker.Row(batch, i)
@@ -60,7 +60,8 @@ func TestRecordsAreMadeWithoutAllocating(t *testing.T) {
 					if out, bad = renderer.Append(out[:0], row); bad != nil {
 						t.Fatal(bad.Reason)
 					}
-					if err := builder.Add(part.Item{Record: out, Index: part.Entry{Row: row.Row, ID: row.ID, Source: part.NoSource}, Next: batch.Next(i)}); err != nil {
+					line = part.AppendEntry(line[:0], part.Entry{Row: row.Row, ID: row.ID, Source: part.NoSource})
+					if err := builder.Add(part.Item{Record: out, Row: row.Row, Line: line, Next: batch.Next(i)}); err != nil {
 						t.Fatal(err)
 					}
 				}

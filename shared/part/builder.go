@@ -125,7 +125,10 @@ func (b *Builder) Lend(item Item) error {
 		return b.err
 	}
 	if (len(item.Record) > 0) == (len(item.Aside) > 0) {
-		return b.fail(fmt.Errorf("add row %d to a part: exactly one of record and set-aside line must be given", item.Index.Row))
+		return b.fail(fmt.Errorf("add row %d to a part: exactly one of record and set-aside line must be given", item.Row))
+	}
+	if (len(item.Record) > 0 || item.Known) != (len(item.Line) > 0) {
+		return b.fail(fmt.Errorf("add row %d to a part: a line of the index belongs to a record or a known result, and to nothing else", item.Row))
 	}
 	b.queue.push(&item)
 	return b.fail(b.settle())

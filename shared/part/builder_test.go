@@ -58,7 +58,7 @@ func rowsOf(sizes []int) []part.Item {
 	off := int64(0)
 	for i, size := range sizes {
 		number := int64(i + 1)
-		item := part.Item{Index: part.Entry{Row: number, Off: off, Len: int64(max(size, -size)), Source: part.NoSource}}
+		item := part.Item{Row: number}
 		line := fmt.Appendf(nil, "%d:", number)
 		for len(line) < max(size, -size)-1 {
 			line = append(line, byte('a'+number%26))
@@ -66,6 +66,7 @@ func rowsOf(sizes []int) []part.Item {
 		line = append(line, '\n')
 		if size > 0 {
 			item.Record = line
+			item.Line = part.AppendEntry(nil, part.Entry{Row: number, Off: off, Len: int64(size), Source: part.NoSource})
 		} else {
 			item.Aside = line
 		}
@@ -122,8 +123,8 @@ func lend(t testing.TB, q part.Quota, opt part.Options, items []part.Item, group
 	for some := range slices.Chunk(items, group) {
 		var lent [][]byte
 		for _, item := range some {
-			item.Record, item.Aside = bytes.Clone(item.Record), bytes.Clone(item.Aside)
-			lent = append(lent, item.Record, item.Aside)
+			item.Record, item.Aside, item.Line = bytes.Clone(item.Record), bytes.Clone(item.Aside), bytes.Clone(item.Line)
+			lent = append(lent, item.Record, item.Aside, item.Line)
 			if err := b.Lend(item); err != nil {
 				t.Fatal(err)
 			}
@@ -330,7 +331,7 @@ func check(k *kept, q part.Quota, items []part.Item) error {
 		records = append(records, item.Record...)
 		aside = append(aside, item.Aside...)
 		if item.Record != nil {
-			index = part.AppendEntry(index, item.Index)
+			index = append(index, item.Line...)
 		}
 	}
 	if !bytes.Equal(records, joined[0]) || !bytes.Equal(index, joined[1]) || !bytes.Equal(aside, joined[2]) {

@@ -50,9 +50,11 @@ type Item struct {
 	// is known already: no job is asked about it, and it counts towards no
 	// quota.
 	Known bool
-	// Index is the row's line of the index; of a set-aside row only Row
-	// counts.
-	Index Entry
+	// Row is the row's number.
+	Row int64
+	// Line is the whole line of the index, see AppendEntry; a set-aside row has
+	// none.
+	Line []byte
 	// At is where this row starts, Next where the row after it starts.
 	At, Next dataset.Position
 }

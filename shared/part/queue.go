@@ -9,15 +9,15 @@ import (
 )
 
 // row is a row in the queue. Its bytes, the record with its line of the index
-// behind it (the known result likewise) or the set-aside line, lie in the store; those of a row that has
-// just come still lie with the caller, and its line of the index in tails.
+// behind it (the known result likewise) or the set-aside line, lie in the
+// store; those of a row that has just come still lie with the caller.
 type row struct {
 	record   int // size of the record, 0 for a set-aside row, less for a known one
 	row      int64
 	at, next dataset.Position
 	span     span
 	lent     []byte // the record or set-aside line at the caller's
-	tail     int    // where its line of the index begins in tails
+	line     []byte // the line of the index there
 	bytes    int64  // in all
 }
 
@@ -29,7 +29,6 @@ type queue struct {
 	ring        []row
 	head, count int
 	lent        int // so many of the last rows lie with the caller
-	tails       []byte
 	store       store
 	buffer      []byte
 }
@@ -47,17 +46,14 @@ func (q *queue) push(item *Item) {
 		}
 		q.ring, q.head = grown, 0
 	}
-	r := row{record: len(item.Record), row: item.Index.Row, at: item.At, next: item.Next, lent: item.Record, tail: len(q.tails)}
-	if r.record > 0 {
-		q.tails = AppendEntry(q.tails, item.Index)
-	} else {
+	r := row{record: len(item.Record), row: item.Row, at: item.At, next: item.Next, lent: item.Record, line: item.Line}
+	if r.record == 0 {
 		r.lent = item.Aside
 		if item.Known {
 			r.record = -len(item.Aside)
-			q.tails = AppendEntry(q.tails, item.Index)
 		}
 	}
-	r.bytes = int64(len(r.lent) + len(q.tails) - r.tail)
+	r.bytes = int64(len(r.lent) + len(r.line))
 	q.count++
 	q.lent++
 	*q.at(q.count - 1) = r
@@ -68,12 +64,12 @@ func (q *queue) own() error {
 	for i := q.count - q.lent; i < q.count; i++ {
 		r := q.at(i)
 		var err error
-		if r.span, err = q.store.put(r.lent, q.tails[r.tail:r.tail+int(r.bytes)-len(r.lent)]); err != nil {
+		if r.span, err = q.store.put(r.lent, r.line); err != nil {
 			return fmt.Errorf("hold back row %d: %w", r.row, err)
 		}
-		r.lent = nil
+		r.lent, r.line = nil, nil
 	}
-	q.lent, q.tails = 0, q.tails[:0]
+	q.lent = 0
 	return nil
 }
 
@@ -81,7 +77,7 @@ func (q *queue) own() error {
 // until the next call of any method.
 func (q *queue) payload(r *row) (body, tail []byte, err error) {
 	if r.lent != nil {
-		return r.lent, q.tails[r.tail : r.tail+int(r.bytes)-len(r.lent)], nil
+		return r.lent, r.line, nil
 	}
 	bytes, err := q.store.get(r.span, &q.buffer)
 	if err != nil {

@@ -45,7 +45,7 @@ func stage(t *testing.T, f dataset.Format, upload string, at dataset.Position, f
 			t.Fatal(err)
 		}
 		item.Next = rows.Position()
-		item.Index = part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, Source: part.NoSource, ID: row.ID}
+		item.Row = row.Row
 		record := fmt.Appendf(nil, `{"recordId":"r%010d","modelInput":`, row.Row)
 		record, bad := renderer.Append(record, row)
 		if bad != nil {
@@ -53,6 +53,7 @@ func stage(t *testing.T, f dataset.Format, upload string, at dataset.Position, f
 			item.Aside = dataset.AppendAside(nil, row, "")
 		} else {
 			item.Record = append(record, '}', '\n')
+			item.Line = part.AppendEntry(nil, part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, Source: part.NoSource, ID: row.ID})
 		}
 		if err := builder.Add(item); err != nil {
 			t.Fatal(err)

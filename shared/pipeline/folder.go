@@ -225,8 +225,7 @@ func (o *object) unusable(start dataset.Position, code, reason string) error {
 	o.rows = max(start.Row, 1)
 	row := dataset.Row{Row: at.Row, Line: max(start.Line, 1), Bad: &dataset.Bad{Code: code, Reason: reason}}
 	return o.builder.Add(part.Item{
-		Aside: dataset.AppendAside(nil, &row, o.listed.Key), At: at, Next: next,
-		Index: part.Entry{Row: at.Row, Source: o.n},
+		Aside: dataset.AppendAside(nil, &row, o.listed.Key), At: at, Next: next, Row: at.Row,
 	})
 }
 

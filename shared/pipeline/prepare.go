@@ -243,7 +243,7 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 	if p.memory != nil {
 		return p.copyNew(ctx, rows, renderer, builder, from)
 	}
-	var record, aside []byte
+	var record, aside, line []byte
 	at, err := from.tell(rows.Position())
 	if err != nil {
 		return err
@@ -266,7 +266,8 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		if err != nil {
 			return err
 		}
-		item := part.Item{At: at, Next: next, Index: part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, Source: from.n, ID: row.ID}}
+		entry := part.Entry{Row: row.Row, Off: row.Off, Len: row.End - row.Off, Source: from.n, ID: row.ID}
+		item := part.Item{At: at, Next: next, Row: row.Row}
 		at = item.Next
 		bad := row.Bad
 		if bad == nil {
@@ -281,10 +282,12 @@ func (p *preparing) copy(ctx context.Context, rows dataset.Reader, renderer *pro
 		} else {
 			item.Record = record
 			if p.rows != nil {
-				if err := p.keep(&item, row.Raw); err != nil {
+				if err := p.keep(&entry, row.Raw); err != nil {
 					return err
 				}
 			}
+			line = part.AppendEntry(line[:0], entry)
+			item.Line = line
 		}
 		if err := builder.Add(item); err != nil {
 			return err
@@ -311,8 +314,8 @@ func (p *preparing) record(ctx context.Context, dst []byte, row *dataset.Row, re
 }
 
 // keep writes a row down where it can be found again at an offset.
-func (p *preparing) keep(item *part.Item, raw []byte) error {
-	item.Index.Off, item.Index.Len = p.rowsEnd, int64(len(raw))
+func (p *preparing) keep(entry *part.Entry, raw []byte) error {
+	entry.Off, entry.Len = p.rowsEnd, int64(len(raw))
 	if _, err := p.rows.Write(raw); err != nil {
 		return fmt.Errorf("stage rows: %w", err)
 	}

@@ -387,7 +387,7 @@ func (p *preparing) copyNew(ctx context.Context, rows dataset.Reader, renderer *
 		if err == nil {
 			at, err = p.addAll(b, at, builder, from)
 		}
-		b.rows, b.out = b.rows[:0], b.out[:0]
+		b.empty()
 		return err
 	}
 	for n := 0; ; n++ {
@@ -419,12 +419,7 @@ func (p *preparing) copyNew(ctx context.Context, rows dataset.Reader, renderer *
 				return err
 			}
 		}
-		if r.aside = bad != nil; r.aside {
-			row.Bad = bad
-			b.out = dataset.AppendAside(b.out[:r.start], row, from.source)
-		}
-		r.end = len(b.out)
-		b.rows = append(b.rows, r)
+		b.add(r, row, bad, from)
 		if len(b.rows) == gatheredRows || len(b.out) >= gatheredBytes {
 			if err := flush(); err != nil {
 				return err

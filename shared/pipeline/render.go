@@ -29,6 +29,7 @@ type rendered struct {
 	batch dataset.Batch
 	rows  []renderedRow
 	out   []byte // records and set-aside lines
+	lines []byte // of the index
 	// contents are the rows' by which a memory knows them; none without one.
 	contents []content
 	asked    int64 // the longest answer asked for so far
@@ -38,6 +39,7 @@ type rendered struct {
 // renderedRow is a row made ready: its record, or its line of set-aside.jsonl.
 type renderedRow struct {
 	start, end int // in out
+	line       int // where its line of the index ends in lines; it begins where the one before ends
 	aside      bool
 	known      bool // it is the line of its result
 	entry      part.Entry
@@ -154,7 +156,7 @@ func readBatches(ctx context.Context, batches *dataset.Batches, free chan *rende
 
 // render makes the rows of the batch ready.
 func (b *rendered) render(looker *dataset.Looker, renderer *prompt.Renderer, from place) {
-	b.rows, b.out = b.rows[:0], b.out[:0]
+	b.empty()
 	for i := range b.batch.Len() {
 		row := looker.Row(&b.batch, i)
 		row.Row += from.base
@@ -166,15 +168,26 @@ func (b *rendered) render(looker *dataset.Looker, renderer *prompt.Renderer, fro
 		if bad == nil {
 			b.out, bad = appendRecord(b.out, row, renderer)
 		}
-		if r.aside = bad != nil; r.aside {
-			row.Bad = bad
-			b.out = dataset.AppendAside(b.out[:r.start], row, from.source)
-		}
-		r.end = len(b.out)
-		b.rows = append(b.rows, r)
+		b.add(r, row, bad, from)
 	}
 	b.asked = renderer.MaxTokens()
 }
+
+// add takes a row whose record stands at the end of out, or that bad says is
+// to be set aside.
+func (b *rendered) add(r renderedRow, row *dataset.Row, bad *dataset.Bad, from place) {
+	if r.aside = bad != nil; r.aside {
+		row.Bad = bad
+		b.out = dataset.AppendAside(b.out[:r.start], row, from.source)
+	} else {
+		b.lines = part.AppendEntry(b.lines, r.entry)
+	}
+	r.end, r.line = len(b.out), len(b.lines)
+	b.rows = append(b.rows, r)
+}
+
+// empty forgets the rows.
+func (b *rendered) empty() { b.rows, b.out, b.lines = b.rows[:0], b.out[:0], b.lines[:0] }
 
 // appendRecord appends a row's record with its line end, or says why it has
 // none.
@@ -199,6 +212,7 @@ func (p *preparing) addAll(b *rendered, at dataset.Position, builder *part.Build
 		return at, errSliceOver
 	}
 	p.asked = max(p.asked, b.asked)
+	begin := 0
 	for i := range b.rows {
 		r := &b.rows[i]
 		if r.entry.Row > maxRows {
@@ -208,7 +222,7 @@ func (p *preparing) addAll(b *rendered, at dataset.Position, builder *part.Build
 		if err != nil {
 			return at, err
 		}
-		item := part.Item{At: at, Next: next, Index: r.entry}
+		item := part.Item{At: at, Next: next, Row: r.entry.Row}
 		at = next
 		if line := b.out[r.start:r.end]; r.aside {
 			item.Aside = line
@@ -218,12 +232,17 @@ func (p *preparing) addAll(b *rendered, at dataset.Position, builder *part.Build
 			} else {
 				item.Record = line
 			}
+			item.Line = b.lines[begin:r.line]
 			if p.rows != nil {
-				if err := p.keep(&item, r.raw); err != nil {
+				if err := p.keep(&r.entry, r.raw); err != nil {
 					return at, err
 				}
+				end := len(b.lines)
+				b.lines = part.AppendEntry(b.lines, r.entry)
+				item.Line = b.lines[end:]
 			}
 		}
+		begin = r.line
 		if err := builder.Lend(item); err != nil {
 			return at, err
 		}

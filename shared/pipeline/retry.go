@@ -126,6 +126,7 @@ func (s *staging) copy(ctx context.Context, builder *part.Builder, p *Part, fail
 		return err
 	}
 	defer records.Close()
+	var own []byte // line of the index
 	looked := 0
 	for f, err := range answer.Failures(lost) {
 		if err != nil {
@@ -151,9 +152,9 @@ func (s *staging) copy(ctx context.Context, builder *part.Builder, p *Part, fail
 			if !bytes.HasPrefix(line, prefix) {
 				continue
 			}
-			entry := part.Entry{Row: f.Row, Off: f.Off, Len: f.Len, Source: f.Source, ID: f.ID}
+			own = part.AppendEntry(own[:0], part.Entry{Row: f.Row, Off: f.Off, Len: f.Len, Source: f.Source, ID: f.ID})
 			if err := builder.Add(part.Item{
-				Record: line, Index: entry,
+				Record: line, Row: f.Row, Line: own,
 				At: dataset.Position{Row: f.Row}, Next: dataset.Position{Row: f.Row + 1},
 			}); err != nil {
 				return err

@@ -141,7 +141,7 @@ func (u *upload) section(ctx context.Context, number int32, s section) (types.Co
 		if err := b.gather(ctx, s, data); err != nil {
 			return types.CompletedPart{}, fmt.Errorf("compose %s: %w", b.uri(u.key), err)
 		}
-		return u.send(ctx, number, data)
+		return u.send(ctx, number, data, nil)
 	}
 	from := s.spans[0]
 	in := &s3.UploadPartCopyInput{

@@ -49,14 +49,16 @@ type writer struct {
 	bucket *Bucket
 	key    string
 
-	small []byte  // all that was written, while it is little
-	buf   *[]byte // being filled; nil: none
-	n     int     // bytes in buf
-	size  int64
-	up    *upload // nil: all fits buf so far
-	err   error
-	done  chan outcome // of what Finish began; nil: it has not been called
-	over  bool         // committed or aborted
+	small  []byte  // all that was written, while it is little
+	buf    *[]byte // being filled; nil: none
+	n      int     // bytes in buf
+	crc    uint32  // of the first summed bytes in buf
+	summed int
+	size   int64
+	up     *upload // nil: all fits buf so far
+	err    error
+	done   chan outcome // of what Finish began; nil: it has not been called
+	over   bool         // committed or aborted
 }
 
 // outcome is what came of a commit.
@@ -94,12 +96,24 @@ func (w *writer) Write(p []byte) (int, error) {
 			continue
 		}
 		n := copy((*w.buf)[w.n:], p)
-		w.n += n
+		if w.n += n; w.n-w.summed >= sumEvery {
+			w.sum()
+		}
 		p = p[n:]
 		total += n
 		w.size += int64(n)
 	}
 	return total, nil
+}
+
+// sumEvery is how many bytes are summed up at once: while they are still in
+// the processor's cache.
+const sumEvery = 64 << 10
+
+// sum brings the CRC-32 up to what is in the buffer.
+func (w *writer) sum() {
+	w.crc = crc32.Update(w.crc, crc32.IEEETable, (*w.buf)[w.summed:w.n])
+	w.summed = w.n
 }
 
 // flush hands the buffer to the upload.
@@ -111,11 +125,12 @@ func (w *writer) flush() error {
 		}
 		w.up = up
 	}
-	buf, data := w.buf, (*w.buf)[:w.n]
-	w.buf, w.n = nil, 0
+	w.sum()
+	buf, data, sum := w.buf, (*w.buf)[:w.n], sumText(w.crc)
+	w.buf, w.n, w.crc, w.summed = nil, 0, 0, 0
 	return w.up.add(func(ctx context.Context, number int32) (types.CompletedPart, error) {
 		defer w.bucket.free(buf)
-		return w.up.send(ctx, number, data)
+		return w.up.send(ctx, number, data, sum)
 	}, func() { w.bucket.free(buf) })
 }
 
@@ -215,15 +230,14 @@ type upload struct {
 	bucket *Bucket
 	key    string
 	id     string
-	// summed: parts carry a CRC-32 of ours. Copied parts cannot.
-	summed bool
 
 	flying sync.WaitGroup
 	parts  []*types.CompletedPart // each written by its own goroutine
 	failed chan error             // the first failure
 }
 
-// begin starts a multipart upload.
+// begin starts a multipart upload; summed: its parts carry a CRC-32 of ours.
+// Copied parts cannot.
 func (b *Bucket) begin(ctx context.Context, key string, summed bool) (*upload, error) {
 	in := &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &key}
 	options := []func(*s3.Options){plainParts}
@@ -236,7 +250,7 @@ func (b *Bucket) begin(ctx context.Context, key string, summed bool) (*upload, e
 		return nil, fault.Of(ctx, err, "begin upload of %s", b.uri(key))
 	}
 	u := &upload{
-		bucket: b, key: key, id: aws.ToString(out.UploadId), summed: summed,
+		bucket: b, key: key, id: aws.ToString(out.UploadId),
 		failed: make(chan error, 1),
 	}
 	u.ctx, u.cancel = context.WithCancelCause(ctx)
@@ -275,16 +289,16 @@ func (u *upload) add(send func(ctx context.Context, number int32) (types.Complet
 	return nil
 }
 
-// send uploads one part.
-func (u *upload) send(ctx context.Context, number int32, data []byte) (types.CompletedPart, error) {
+// send uploads one part; sum is its CRC-32, nil if parts have none.
+func (u *upload) send(ctx context.Context, number int32, data []byte, sum *string) (types.CompletedPart, error) {
 	in := &s3.UploadPartInput{
 		Bucket: &u.bucket.name, Key: &u.key, UploadId: &u.id, PartNumber: &number,
 		Body:          bytes.NewReader(data),
 		ContentLength: aws.Int64(int64(len(data))),
+		ChecksumCRC32: sum,
 	}
 	option := plainParts
-	if u.summed {
-		in.ChecksumCRC32 = checksum(data)
+	if sum != nil {
 		option = unsigned
 	}
 	out, err := u.bucket.api.UploadPart(ctx, in, option)
@@ -357,8 +371,10 @@ func (u *upload) fault(ctx context.Context, err error, format string, args ...an
 }
 
 // checksum is the CRC-32 of data as S3 writes it.
-func checksum(data []byte) *string {
+func checksum(data []byte) *string { return sumText(crc32.ChecksumIEEE(data)) }
+
+func sumText(crc uint32) *string {
 	var sum [4]byte
-	binary.BigEndian.PutUint32(sum[:], crc32.ChecksumIEEE(data))
+	binary.BigEndian.PutUint32(sum[:], crc)
 	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
 }
