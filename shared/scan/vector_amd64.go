@@ -2,11 +2,11 @@ package scan
 
 import "golang.org/x/sys/cpu"
 
-// vectors: a processor without shuffles of bytes has not been built for long,
-// but may be asked for.
-var vectors = cpu.X86.HasSSSE3
+// vectors: a processor without AVX2 has hardly been built since 2015, but may
+// still be at work.
+var vectors = cpu.X86.HasAVX2
 
-// Of the 16 bytes of a vector.
+// For each of 16 bytes.
 var (
 	quotes      = repeat('"')
 	backslashes = repeat('\\')

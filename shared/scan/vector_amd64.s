@@ -1,56 +1,50 @@
 #include "textflag.h"
 
-// Sixteen bytes' share of a block's masks. A shuffle takes from X11, for each
-// byte, what stands at its lower half: the one letter of this lower half that
-// may follow a backslash, which it then is or not. Two of them share a half
-// with another, and have a comparison of their own.
-#define sixteen(at) \
-	MOVOU    (16*at)(SI), X0    \
-	MOVO     X0, X1             \
-	PCMPEQB  X12, X1            \
-	MOVO     X0, X2             \
-	PCMPEQB  X13, X2            \
-	MOVO     X0, X3             \
-	PMINUB   X14, X3            \
-	PCMPEQB  X0, X3             \
-	MOVO     X11, X4            \
-	PSHUFB   X0, X4             \
-	PCMPEQB  X0, X4             \
-	MOVO     X0, X5             \
-	PCMPEQB  X10, X5            \
-	POR      X5, X4             \
-	POR      X1, X4             \
-	PMOVMSKB X1, R8             \
-	PMOVMSKB X2, R9             \
-	PMOVMSKB X3, R10            \
-	PMOVMSKB X0, R11            \
-	PMOVMSKB X4, R12            \
-	MOVW     R8, (2*at)(DI)     \
-	MOVW     R9, (2*at+8)(DI)   \
-	MOVW     R10, (2*at+16)(DI) \
-	MOVW     R11, (2*at+24)(DI) \
-	MOVW     R12, (2*at+32)(DI)
+// Half a block's share of its masks. A shuffle takes from Y11, for each byte,
+// what stands at its lower half: the one letter of this lower half that may
+// follow a backslash, which it then is or not. Two of them share a half with
+// another, and have a comparison of their own.
+#define half(at) \
+	VMOVDQU   (32*at)(SI), Y0      \
+	VPCMPEQB  Y12, Y0, Y1          \
+	VPCMPEQB  Y13, Y0, Y2          \
+	VPMINUB   Y14, Y0, Y3          \
+	VPCMPEQB  Y0, Y3, Y3           \
+	VPSHUFB   Y0, Y11, Y4          \
+	VPCMPEQB  Y0, Y4, Y4           \
+	VPCMPEQB  Y10, Y0, Y5          \
+	VPOR      Y5, Y4, Y4           \
+	VPOR      Y1, Y4, Y4           \
+	VPMOVMSKB Y1, R8               \
+	VPMOVMSKB Y2, R9               \
+	VPMOVMSKB Y3, R10              \
+	VPMOVMSKB Y0, R11              \
+	VPMOVMSKB Y4, R12              \
+	MOVL      R8, (4*at)(DI)       \
+	MOVL      R9, (4*at+8)(DI)     \
+	MOVL      R10, (4*at+16)(DI)   \
+	MOVL      R11, (4*at+24)(DI)   \
+	MOVL      R12, (4*at+32)(DI)
 
 // func classifyVector(text *byte, blocks int, into *block)
 TEXT ·classifyVector(SB), NOSPLIT, $0-24
-	MOVQ  text+0(FP), SI
-	MOVQ  blocks+8(FP), CX
-	MOVQ  into+16(FP), DI
-	MOVOU ·letterR(SB), X10
-	MOVOU ·letters(SB), X11
-	MOVOU ·quotes(SB), X12
-	MOVOU ·backslashes(SB), X13
-	MOVOU ·controls(SB), X14
+	MOVQ           text+0(FP), SI
+	MOVQ           blocks+8(FP), CX
+	MOVQ           into+16(FP), DI
+	VBROADCASTI128 ·letterR(SB), Y10
+	VBROADCASTI128 ·letters(SB), Y11
+	VBROADCASTI128 ·quotes(SB), Y12
+	VBROADCASTI128 ·backslashes(SB), Y13
+	VBROADCASTI128 ·controls(SB), Y14
 
 next:
-	sixteen(0)
-	sixteen(1)
-	sixteen(2)
-	sixteen(3)
+	half(0)
+	half(1)
 	ADDQ $64, SI
 	ADDQ $40, DI
 	DECQ CX
 	JNZ  next
+	VZEROUPPER
 	RET
 
 // func validVector(text *byte, blocks int) bool
