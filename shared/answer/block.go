@@ -26,7 +26,7 @@ type sizing struct {
 	index int64
 }
 
-var sizes = sizing{block: 1 << 20, line: 128 << 20, index: 4 << 20, workers: max(1, min(4, runtime.GOMAXPROCS(0)))}
+var sizes = sizing{block: 256 << 10, line: 128 << 20, index: 4 << 20, workers: max(1, min(4, runtime.GOMAXPROCS(0)))}
 
 const (
 	// keptOfLong is what is kept of a longer line, in the hope that it

@@ -134,7 +134,7 @@ var rooms sync.Pool
 const (
 	// roomUnit is what the room for tails is a multiple of, mostRoom how much
 	// is kept for others.
-	roomUnit = 64 << 10
+	roomUnit = 8 << 10
 	mostRoom = 4 << 20
 )
 

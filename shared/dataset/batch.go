@@ -9,7 +9,7 @@ import (
 // and batchRows how many rows: what is known of a short row is larger than
 // itself.
 const (
-	batchSize = 1 << 20
+	batchSize = 256 << 10
 	batchRows = 4096
 	// Batches begin smaller, and get as small as leastBatch where rows are
 	// short.
