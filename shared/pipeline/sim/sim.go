@@ -24,9 +24,9 @@ const (
 	// maxCalls is more than the worst schedule needs; who calls oftener goes
 	// round in circles.
 	maxCalls = 30_000
-	// callsPerHour are those of submissions that wait for a slot: a few times an
-	// hour each takes its lease and looks through the line.
-	callsPerHour = 300
+	// callsPerHour are those of a submission that waits for a slot: a few times an
+	// hour it takes its lease and looks through the line.
+	callsPerHour = 200
 	// patience is how long after the storm everything must have ended.
 	patience = 30 * 24 * time.Hour
 )
@@ -72,7 +72,10 @@ type sim struct {
 	faulty bool // calls fail
 	trace  io.Writer
 	report Report
-	digest interface {
+	// mostOpen is how many submissions were open at once since mostCalls first
+	// looked.
+	mostOpen int
+	digest   interface {
 		io.Writer
 		Sum64() uint64
 	}
@@ -203,8 +206,9 @@ func (s *sim) mostCalls() int {
 	switch {
 	case s.w.drought:
 		return 10 * maxCalls
-	case s.w.siege, s.w.cursed:
-		return maxCalls + int(s.clock.Now().Sub(epoch).Hours())*callsPerHour
+	case (s.w.siege || s.w.cursed) && s.report.Calls > maxCalls:
+		s.mostOpen = max(s.mostOpen, len(s.output.Keys("open/")))
+		return maxCalls + int(s.clock.Now().Sub(epoch).Hours())*callsPerHour*max(1, s.mostOpen)
 	}
 	return maxCalls
 }
