@@ -178,7 +178,7 @@ type filler struct {
 	blocks int
 	sizes  sizing
 	emit   func(*block)
-	counts bool
+	counts bool  // lines, which takes a second look at each byte
 	line   int64 // number of the next line, if it counts
 	last   int64 // the last line that is wanted
 }

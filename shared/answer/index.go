@@ -33,41 +33,41 @@ var errEnough = errors.New("enough")
 
 // entries calls visit with each entry of the index. keep keeps an index that
 // is not too large for the next time.
-func (o *ordering) entries(ctx context.Context, keep bool, visit func(part.Entry) error) (err error) {
-	if o.index != nil {
-		if err := walk(ctx, bytes.NewReader(o.index), visit); !errors.Is(err, errEnough) {
-			return err
-		}
+func (o *ordering) entries(ctx context.Context, keep bool, visit func(part.Entry) error) error {
+	err := o.stream(ctx, keep, visit)
+	if errors.Is(err, errEnough) {
 		return nil
+	}
+	return err
+}
+
+func (o *ordering) stream(ctx context.Context, keep bool, visit func(part.Entry) error) error {
+	if o.index != nil {
+		return walk(ctx, bytes.NewReader(o.index), visit)
 	}
 	r, err := o.job.Index(ctx)
 	if err != nil {
 		return fmt.Errorf("open index: %w", err)
 	}
-	whole := false
-	defer func() {
-		// A stream left half way may complain about it.
-		if cerr := r.Close(); err == nil && whole && cerr != nil {
-			err = fmt.Errorf("close index: %w", cerr)
-		}
-	}()
 	var head []byte
 	if keep {
-		if head, err = io.ReadAll(io.LimitReader(r, sizes.index)); err != nil {
-			return fmt.Errorf("read index: %w", err)
-		}
-		if int64(len(head)) < sizes.index {
-			whole, o.index = true, head
+		if head, err = io.ReadAll(io.LimitReader(r, sizes.index)); err == nil && int64(len(head)) < sizes.index {
+			o.index = head
 		}
 	}
-	err = walk(ctx, io.MultiReader(bytes.NewReader(head), r), visit)
-	if errors.Is(err, errEnough) {
-		return nil
+	if err == nil {
+		err = walk(ctx, io.MultiReader(bytes.NewReader(head), r), visit)
+	} else {
+		err = fmt.Errorf("read index: %w", err)
 	}
-	whole = whole || err == nil
+	// A stream left half way may complain about it.
+	if cerr := r.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("close index: %w", cerr)
+	}
 	return err
 }
 
+// walk calls visit with each entry that r has, until it has had enough.
 func walk(ctx context.Context, r io.Reader, visit func(part.Entry) error) error {
 	entries := part.NewIndexReader(r)
 	for n := 0; ; n++ {

@@ -11,10 +11,6 @@ import (
 const (
 	batchSize = 256 << 10
 	batchRows = 4096
-	// Batches begin smaller, and get as small as leastBatch where rows are
-	// short.
-	firstBatch = 256 << 10
-	leastBatch = 64 << 10
 )
 
 // Batches cuts an upload of JSON lines into batches of whole rows, numbered and
@@ -24,7 +20,7 @@ const (
 type Batches struct {
 	lines *lines // how the format's rows are read
 	limit int
-	size  int
+	size  int // batchSize; tests read in smaller steps
 	r     io.Reader
 	at    Position
 	rest  []byte // read, and behind the last batch
@@ -49,7 +45,7 @@ type batchRow struct {
 func NewBatches(f Format, r io.Reader, at Position, opt Options) (*Batches, bool) {
 	reader, err := New(f, r, at, opt)
 	if l, ok := reader.(*lines); ok && err == nil {
-		return &Batches{lines: l, limit: l.limit, size: firstBatch, r: r, at: l.at}, true
+		return &Batches{lines: l, limit: l.limit, size: batchSize, r: r, at: l.at}, true
 	}
 	return nil, false
 }
@@ -138,7 +134,6 @@ func (b *Batches) more(into *Batch) error {
 func (b *Batches) cut(into *Batch, size int) (from int) {
 	for from < size {
 		if len(into.rows) == batchRows {
-			b.size = min(b.size, max(from, leastBatch))
 			return from
 		}
 		end, whole := size, size
@@ -152,9 +147,6 @@ func (b *Batches) cut(into *Batch, size int) (from int) {
 		}
 		b.add(into, l)
 		from = whole
-	}
-	if len(into.rows) < batchRows/4 {
-		b.size = min(2*b.size, batchSize)
 	}
 	return from
 }

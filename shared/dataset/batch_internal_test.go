@@ -114,7 +114,7 @@ func TestShortRowsStandInSmallBatches(t *testing.T) {
 	batches, _ := NewBatches(Prompt, strings.NewReader(text), Position{}, Options{})
 	rows := 0
 	for b := new(Batch); batches.Next(b) == nil; rows += b.Len() {
-		if b.Len() > batchRows || rows > batchRows && b.Size() > 2*firstBatch {
+		if b.Len() > batchRows || b.Size() > 2*batchSize {
 			t.Fatalf("%d rows in %d bytes", b.Len(), b.Size())
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bedrock-batch/bedrock-batch/shared/dataset"
@@ -461,3 +462,25 @@ type discard struct{}
 
 func (discard) Open(int, part.Stream) (io.Writer, error) { return io.Discard, nil }
 func (discard) Closed(part.Part) error                   { return nil }
+
+func TestALineOfTheIndexBelongsToARecordOrAKnownResult(t *testing.T) {
+	line := part.AppendEntry(nil, part.Entry{Row: 1, Source: part.NoSource})
+	for name, item := range map[string]part.Item{
+		"neither record nor line":    {Row: 1},
+		"both":                       {Row: 1, Record: []byte("a\n"), Aside: []byte("a\n"), Line: line},
+		"a record without":           {Row: 1, Record: []byte("a\n")},
+		"a known result without":     {Row: 1, Aside: []byte("a\n"), Known: true},
+		"a set-aside line, with one": {Row: 1, Aside: []byte("a\n"), Line: line},
+	} {
+		b, err := part.NewBuilder(part.Quota{MinRecords: 1, MaxRecords: 2, MaxBytes: 100}, &kept{}, part.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Add(item); err == nil || !strings.Contains(err.Error(), "row 1") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

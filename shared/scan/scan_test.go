@@ -59,7 +59,7 @@ func TestItAcceptsWhatJsontextAccepts(t *testing.T) {
 // among others, and texts that end there.
 func TestLongStringsAreWhatJsontextAccepts(t *testing.T) {
 	things := []string{
-		`"`, `\`, `\\`, `\\\`, `\"`, `\\"`, `\\\"`, `\/\b\f\n\r\t`, `\u`, `\u0`, `\u00e`, `\u00e9`, `\uD83D\ude00`, `\u00g9`, `\u00e`, `\x`, `\'`, `\é`, `\0`, "\\\n",
+		`"`, `\`, `\\`, `\\\`, `\"`, `\\"`, `\\\"`, `\/\b\f\n\r\t`, `\u`, `\u0`, `\u00e`, `\u00e9`, `\uD83D\ude00`, `\u00g9`, `\x`, `\'`, `\é`, `\0`, "\\\n",
 		"\x00", "\x1f", "\n", "\x7f", "\x80", "é", "は", "😀", "\xc3", "\xe3\x81", "\xed\xa0\x80", "\xf4\x90\x80\x80",
 	}
 	for _, n := range []int{5, 62, 63, 64, 65, 130} {
